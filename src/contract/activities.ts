@@ -1,0 +1,183 @@
+/**
+ * What workflows may ask of the world, by the worker that does it. Every call may come twice: each says what then.
+ * Failures are `ApplicationFailure`s by `toApplicationFailure`; their `type` is an `ErrorCode` or a `failureTypes` entry.
+ */
+import type { Answer, Deployment, EnvironmentState } from '../domain/environment.ts'
+import type { Deploy, HealthCheck, Plan, Undo, FinallyStep } from '../domain/plan.ts'
+import type { Release, ReleaseRef } from '../domain/release.ts'
+import type { RunEnding, RunEvent } from '../domain/run-event.ts'
+import type { RunIdentity } from '../domain/run.ts'
+import type { Artifact, Outcome, StepResult } from '../domain/step.ts'
+import type { EnvironmentMessage } from './environment-workflow.ts'
+import type { RepositoryRef } from './run-workflow.ts'
+
+// --- control ---------------------------------------------------------------------------------------------------------
+
+export interface PipelineFile {
+  /** Path in the repository, `.belay.yml` or `.belay/*.yml`. */
+  path: string
+  text: string
+}
+
+export interface CompileInput {
+  run: RunIdentity
+  files: PipelineFile[]
+}
+
+/** `planned`: the Plan enters history here, once, and is stored by digest. The other two are ends of the run. */
+export type CompileResult =
+  { type: 'planned'; plan: Plan; planDigest: string } | { type: 'skipped'; reason: string } | { type: 'invalid'; reason: string }
+
+export interface ControlActivities {
+  /** Compiles the run's pipeline, stores the Plan, inserts run rows for further matches. Twice: the same answer. */
+  compileRun(input: CompileInput): Promise<CompileResult>
+  /** Writes run events, step rows with them. Idempotent by (source, epoch, n). */
+  recordRunEvents(input: { runId: string; events: RunEvent[] }): Promise<void>
+  /** The run's last write: its end and the last events, in one transaction. Retried for as long as it takes. */
+  finishRun(input: { runId: string; ending: RunEnding; events: RunEvent[] }): Promise<void>
+  /** Is that runner reporting to the server (within 10 s)? */
+  isRunnerActive(input: { runner: string }): Promise<boolean>
+  /** Makes the release of (run, step); a second call gives the same one. */
+  createRelease(input: CreateReleaseInput): Promise<Release>
+  /** Signal-with-start of `environment/<name>`. */
+  tellEnvironment(input: { environment: string; message: EnvironmentMessage }): Promise<void>
+  /** Signals the run; "closed" and "not found" count as delivered. */
+  answerRun(input: { runId: string; answer: Answer }): Promise<void>
+  /** Is the run's workflow open? */
+  isRunOpen(input: { runId: string }): Promise<boolean>
+  /** The environment's last recorded state, for a workflow that starts afresh; with the highest fence ever written. */
+  loadEnvironment(input: { environment: string }): Promise<{ state?: EnvironmentState; fence: number }>
+  /** Writes the fencing number before it is used; a lower one than recorded is refused as `stale`. */
+  takeFence(input: { environment: string; fence: number }): Promise<void>
+  /** Writes state and, if given, one deployment row; the newest fence wins. */
+  recordEnvironment(input: { state: EnvironmentState; deployment?: Deployment }): Promise<void>
+}
+
+export interface CreateReleaseInput {
+  runId: string
+  step: string
+  project: string
+  sha: string
+  version?: string
+  from: { step: string; result: StepResult }[]
+}
+
+// --- runner ----------------------------------------------------------------------------------------------------------
+
+/** A workspace: a directory on a runner. Only the workflow gives it out, under a rising epoch. */
+export interface WorkspaceRef {
+  runId: string
+  epoch: number
+}
+
+export interface OpenWorkspaceInput {
+  workspace: WorkspaceRef
+  repository: RepositoryRef
+  sha: string
+  /** Files to lay into the checkout, by digest: artifacts of steps that have ended. */
+  artifacts: Artifact[]
+}
+
+export interface OpenedWorkspace {
+  runner: string
+  files: PipelineFile[]
+}
+
+export interface SegmentInput {
+  workspace: WorkspaceRef
+  run: RunIdentity
+  planDigest: string
+  segment: number
+  /** All outcomes of the run so far. */
+  outcomes: Outcome[]
+  /** How often each step was interrupted so far. */
+  interruptions: Record<string, number>
+}
+
+export interface SegmentResult {
+  /** Outcomes of this segment's attempts, in the order in which they ended, those read from the journal included. */
+  outcomes: Outcome[]
+  /** `complete`: nothing of the segment can go on here; else why it stopped early. */
+  ended: 'complete' | 'cancelled' | 'drained'
+}
+
+export interface ScriptInput {
+  workspace: WorkspaceRef
+  run: RunIdentity
+  planDigest: string
+  /** The step whose `undo` it is, or the `finally` step. */
+  script: { type: 'undo'; step: string; undo: Undo } | { type: 'finally'; step: FinallyStep; status: string }
+  attempt: number
+}
+
+export interface RunnerActivities {
+  /**
+   * Prepares the directory of (run, epoch), fetches exactly that commit, lays artifacts into it, and reads the pipeline
+   * files. Called again for the same (run, epoch): the same directory. Heartbeats.
+   */
+  openWorkspace(input: OpenWorkspaceInput): Promise<OpenedWorkspace>
+  /**
+   * Runs the steps of one segment by `advance`. A higher epoch than the directory's lease takes the directory over as
+   * it is; a lower one fails `StaleEpoch`; a missing directory fails `WorkspaceGone`. What its journal already holds is
+   * not run again. Heartbeats. Cancelled: stops its process trees first, then *returns* what there is, `cancelled`.
+   */
+  runSegment(input: SegmentInput): Promise<SegmentResult>
+  /** Runs an undo or a `finally` step. Its outcome is data; it throws only if it could not be tried. Heartbeats. */
+  runScript(input: ScriptInput): Promise<Outcome>
+  /** Kills what is left, removes the directory and its journals. Twice: nothing to do. */
+  closeWorkspace(input: { runId: string }): Promise<void>
+}
+
+// --- deployer --------------------------------------------------------------------------------------------------------
+
+/** Names one operation on a target. Retries of it keep both; the target answers a repeat from its record. */
+export interface Operation {
+  environment: string
+  fence: number
+  /** `<deployment>/<phase>` and, for an undo, its try. */
+  operationId: string
+}
+
+export interface DeployOperation extends Operation {
+  release: ReleaseRef
+  deploy: Pick<Deploy, 'health' | 'bakeMs'>
+}
+
+/** What a target says about itself, whatever we believe. */
+export interface Observation {
+  /** Manifest digest of the release that traffic goes to; absent: none. */
+  servingDigest?: string
+  /** Manifest digests of all instances that run. */
+  running: string[]
+  /** The highest fencing number it has seen. */
+  fence: number
+}
+
+export interface HealthReport {
+  healthy: boolean
+  /** Why not, for people. */
+  reason?: string
+  probes: number
+  /** Requests that the edge sent to it meanwhile, and those that failed or got a 5xx. */
+  requests: number
+  errors: number
+}
+
+export interface DeployerActivities {
+  /** What does it serve? Changes nothing. */
+  observe(input: { environment: string }): Promise<Observation>
+  /** Starts the release beside what serves; no traffic yet. Already there: fine. */
+  stage(input: DeployOperation): Promise<void>
+  /** Waits until the staged release is healthy, or says why it is not. Heartbeats. */
+  check(input: DeployOperation): Promise<HealthReport>
+  /** Switches traffic to the staged release, dropping no request. */
+  activate(input: DeployOperation): Promise<{ previousDigest?: string }>
+  /** Watches the release under traffic for `bakeMs`, and confirms its digest. Heartbeats. */
+  verify(input: DeployOperation): Promise<HealthReport>
+  /** Drains and stops everything that traffic does not go to. */
+  retire(input: Operation): Promise<void>
+  /** Takes traffic off and stops everything: the way back where nothing was kept. */
+  clear(input: Operation): Promise<void>
+}
+
+export type { HealthCheck }

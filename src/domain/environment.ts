@@ -1,0 +1,109 @@
+import { z } from 'zod'
+import { Deploy } from './plan.ts'
+import { ReleaseRef } from './release.ts'
+import { Actor } from './trigger.ts'
+
+/** The phases of a deployment, in order; `undo` is the way back from any of them. */
+export const deploymentPhases = ['stage', 'check', 'activate', 'verify', 'retire', 'undo'] as const
+export const DeploymentPhase = z.enum(deploymentPhases)
+export type DeploymentPhase = z.infer<typeof DeploymentPhase>
+
+export const deploymentStatuses = ['running', 'deployed', 'failed', 'undone', 'undo_failed'] as const
+export const DeploymentStatus = z.enum(deploymentStatuses)
+export type DeploymentStatus = z.infer<typeof DeploymentStatus>
+
+/** Putting one release into one environment: a row of the environment's history. */
+export const Deployment = z.object({
+  id: z.string(),
+  environment: z.string(),
+  kind: z.enum(['deploy', 'undo', 'rollback', 'recovery']),
+  release: ReleaseRef,
+  /** What served before, if anything did. */
+  previous: ReleaseRef.optional(),
+  /** The request that asked for it; unique. */
+  requestId: z.string(),
+  /** The run that asked; absent for a person's rollback and for recovery. */
+  runId: z.string().optional(),
+  actor: Actor.optional(),
+  status: DeploymentStatus,
+  reason: z.string().optional(),
+  startedAt: z.number(),
+  endedAt: z.number().optional(),
+  /** When traffic was switched, and when it was switched back (ms since 1970). */
+  activatedAt: z.number().optional(),
+  undoneAt: z.number().optional(),
+})
+export type Deployment = z.infer<typeof Deployment>
+
+/** A release that an environment has served, newest last. */
+export const Served = z.object({
+  release: ReleaseRef,
+  deploymentId: z.string(),
+  requestId: z.string(),
+  /** `provisional` until the run that asked settles it; `undone` was taken back; `blocked` may not come again. */
+  status: z.enum(['provisional', 'kept', 'undone', 'blocked']),
+  at: z.number(),
+})
+export type Served = z.infer<typeof Served>
+
+/** How many served releases and answers an environment remembers. */
+export const environmentMemory = 50
+
+/** A run asks for a deployment. Asking twice with the same id changes nothing. */
+export const DeployRequest = z.object({
+  /** `<run>/<step>/<environment>/<attempt>` */
+  id: z.string(),
+  runId: z.string(),
+  step: z.string(),
+  release: ReleaseRef,
+  deploy: Deploy,
+  /** Place in the order of triggers, compared within (environment, ref). */
+  ref: z.string(),
+  sequence: z.number().int(),
+  /** A person said so: exempt from the order. */
+  forced: z.boolean(),
+})
+export type DeployRequest = z.infer<typeof DeployRequest>
+
+/** A person asks for an older release. Asking twice with the same id changes nothing. */
+export const RollbackRequest = z.object({
+  id: z.string(),
+  environment: z.string(),
+  /** A release number or an image digest; absent: the newest kept release before the current one. */
+  to: z.string().optional(),
+  actor: Actor,
+  reason: z.string().max(500).optional(),
+})
+export type RollbackRequest = z.infer<typeof RollbackRequest>
+
+/** What has become of a request, told to the run that asked. */
+export const Answer = z.object({
+  requestId: z.string(),
+  status: z.enum(['queued', 'running', 'deployed', 'failed', 'superseded', 'withdrawn', 'kept', 'undone', 'undo_failed']),
+  /** Failed because we could not do it (`errored`) or because the release was no good (`failed`). */
+  fault: z.enum(['failed', 'errored']).optional(),
+  deploymentId: z.string().optional(),
+  reason: z.string().optional(),
+  at: z.number(),
+})
+export type Answer = z.infer<typeof Answer>
+
+/** Everything an environment's workflow knows: carried over by continue-as-new, recorded in the store. */
+export const EnvironmentState = z.object({
+  name: z.string(),
+  /** The last fencing number taken. */
+  fence: z.number().int().nonnegative(),
+  history: z.array(Served),
+  /** The release that traffic goes to; absent: nothing is deployed. */
+  current: z.object({ release: ReleaseRef, deploymentId: z.string() }).optional(),
+  /** The deployment in progress. */
+  active: Deployment.optional(),
+  queue: z.array(DeployRequest),
+  rollbacks: z.array(RollbackRequest),
+  /** Requests whose run wants them undone, oldest first. */
+  undos: z.array(z.string()),
+  answers: z.array(Answer),
+  /** Newest sequence deployed, by ref. */
+  newest: z.record(z.string(), z.number().int()),
+})
+export type EnvironmentState = z.infer<typeof EnvironmentState>

@@ -1,0 +1,156 @@
+import { z } from 'zod'
+
+/**
+ * A Plan: a pipeline compiled for one trigger. Pure data, no function and no registry reference in it, so that a new
+ * step kind cannot break the replay of an old run. The same input gives the same Plan, byte for byte.
+ */
+
+/** `value` is plain text; `secret` names one of the operator's secrets and never holds its value. */
+export const EnvValue = z.union([z.object({ value: z.string() }), z.object({ secret: z.string() })])
+export type EnvValue = z.infer<typeof EnvValue>
+
+export const Retry = z.object({
+  /** Further attempts after the first. */
+  max: z.number().int().min(0).max(10),
+  on: z.array(z.enum(['failed', 'errored', 'timed_out'])),
+  /** Only these exit codes of a failed command are tried again; empty: all. */
+  exitCodes: z.array(z.number().int()),
+  /** Wait before the next attempt; doubled each time. */
+  backoffMs: z.number().int().nonnegative(),
+})
+export type Retry = z.infer<typeof Retry>
+
+export const Commands = z.object({
+  /** Lines of one script, run by `sh -e` (or `bash -eo pipefail`). */
+  lines: z.array(z.string()),
+  shell: z.enum(['sh', 'bash']),
+  /** Inside the workspace, `.` for its root. */
+  workingDirectory: z.string(),
+})
+export type Commands = z.infer<typeof Commands>
+
+export const Undo = z.object({
+  commands: Commands,
+  env: z.record(z.string(), EnvValue),
+  timeoutMs: z.number().int().positive(),
+  /** Attempts in all. */
+  attempts: z.number().int().positive(),
+})
+export type Undo = z.infer<typeof Undo>
+
+export const BuildImage = z.object({
+  builder: z.literal('pack'),
+  repository: z.string(),
+  tags: z.array(z.string()),
+  /** Path in the workspace (a file or a directory) → absolute path in the image. */
+  files: z.record(z.string(), z.string()),
+  entrypoint: z.array(z.string()).min(1),
+  user: z.number().int().nonnegative().optional(),
+  labels: z.record(z.string(), z.string()),
+})
+export type BuildImage = z.infer<typeof BuildImage>
+
+export const HealthCheck = z.object({
+  /** Path asked for by GET; 2xx is healthy. */
+  http: z.string(),
+  intervalMs: z.number().int().positive(),
+  /** Successes in a row that make it healthy. */
+  healthyAfter: z.number().int().positive(),
+  /** Failures in a row that make a healthy one unhealthy. */
+  unhealthyAfter: z.number().int().positive(),
+  /** It must be healthy within this time from its start. */
+  timeoutMs: z.number().int().positive(),
+})
+export type HealthCheck = z.infer<typeof HealthCheck>
+
+export const Deploy = z.object({
+  environment: z.string(),
+  strategy: z.literal('blue_green'),
+  /** What the pipeline says on top of the environment's own check; it may only tighten it. */
+  health: HealthCheck.partial(),
+  /** How long the new release is watched under traffic before it counts as deployed. */
+  bakeMs: z.number().int().nonnegative(),
+})
+export type Deploy = z.infer<typeof Deploy>
+
+export const MakeRelease = z.object({
+  /** Steps whose artifacts and images go into the release. */
+  from: z.array(z.string()).min(1),
+  /** Free text for people; absent: the release's number. */
+  version: z.string().optional(),
+})
+
+const common = {
+  /** `[a-z][a-z0-9_]*`, unique in the plan. */
+  id: z.string(),
+  stage: z.string().optional(),
+  /** Steps that must have succeeded before this one starts, written or implied by order. */
+  needs: z.array(z.string()),
+  env: z.record(z.string(), EnvValue),
+  timeoutMs: z.number().int().positive(),
+  retry: Retry,
+  artifacts: z.object({ paths: z.array(z.string()), exclude: z.array(z.string()) }).optional(),
+  undo: Undo.optional(),
+  /** Why compile left this step out (its `when` did not match); it is skipped with this reason. */
+  skip: z.string().optional(),
+}
+
+export const PlanStep = z.discriminatedUnion('kind', [
+  z.object({ ...common, kind: z.literal('commands'), commands: Commands, segment: z.number().int() }),
+  z.object({ ...common, kind: z.literal('build_image'), buildImage: BuildImage, segment: z.number().int() }),
+  z.object({ ...common, kind: z.literal('release'), release: MakeRelease }),
+  z.object({ ...common, kind: z.literal('deploy'), deploy: Deploy }),
+])
+export type PlanStep = z.infer<typeof PlanStep>
+export type StepKind = PlanStep['kind']
+/** Steps that a runner executes, in its workspace. */
+export type RunnerStep = Extract<PlanStep, { segment: number }>
+
+/** A step of `finally`: commands, run once after undo, whatever happened. */
+export const FinallyStep = z.object({
+  id: z.string(),
+  /** Ends of the run on which it runs; empty: all. */
+  statuses: z.array(z.string()),
+  commands: Commands,
+  env: z.record(z.string(), EnvValue),
+  timeoutMs: z.number().int().positive(),
+  skip: z.string().optional(),
+})
+export type FinallyStep = z.infer<typeof FinallyStep>
+
+/** Consecutive steps that a runner executes as one activity, in the order in which they were written. */
+export const Segment = z.object({ id: z.number().int().nonnegative(), steps: z.array(z.string()).min(1) })
+export type Segment = z.infer<typeof Segment>
+
+export const Plan = z.object({
+  /** The rule set of `advance` that this plan was compiled for. */
+  rules: z.literal(1),
+  /** Name of the pipeline, and the file it came from. */
+  pipeline: z.string(),
+  file: z.string(),
+  timeoutMs: z.number().int().positive(),
+  /** In the order in which they were written. */
+  steps: z.array(PlanStep).max(500),
+  segments: z.array(Segment),
+  finally: z.array(FinallyStep),
+})
+export type Plan = z.infer<typeof Plan>
+
+/** Upper bounds of a plan: above them compile refuses. */
+export const planLimits = { steps: 500, bytes: 512 * 1024, fileBytes: 1024 * 1024, depth: 64, aliases: 50 } as const
+
+export function isRunnerStep(step: PlanStep): step is RunnerStep {
+  return step.kind === 'commands' || step.kind === 'build_image'
+}
+
+/** The step of that id; throws if the plan has none, which compile rules out. */
+export function loadStep(plan: Plan, id: string): PlanStep {
+  const step = plan.steps.find((candidate) => candidate.id === id)
+  if (step === undefined) throw new RangeError(`the plan has no step "${id}"`)
+  return step
+}
+
+/** True if a run of this plan owes something to the outside once this step has begun. */
+export function owesUndo(step: PlanStep): boolean {
+  return step.kind === 'deploy' || step.undo !== undefined
+}

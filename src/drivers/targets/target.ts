@@ -1,0 +1,42 @@
+import type { Observation, Operation } from '../../contract/activities.ts'
+import type { ReleaseRef } from '../../domain/release.ts'
+
+/** A running instance of a release, as the deployer may probe it. */
+export interface Instance {
+  digest: string
+  /** Base URL for health probes, straight to the instance and past the edge. */
+  url: string
+  /** False once its process has gone; `exit` says how, and `tail` what it last printed. */
+  running: boolean
+  exit?: string
+  tail?: string
+}
+
+/** What the edge counted for one release since its activation. */
+export interface Traffic {
+  requests: number
+  /** No answer, or a 5xx. */
+  errors: number
+}
+
+/**
+ * A mechanism that reaches an environment. Every changing call carries an operation (environment, fence, operation id):
+ * the target compares and acts in one atomic step, answers a repeat of (fence, operation id) from its record, and throws
+ * `BelayError` `stale` for a fence below the highest it has seen. It keeps that number on its own disk. Cannot be
+ * reached: `unavailable`, retryable. All calls may be repeated at any time, also after a kill in their middle.
+ */
+export interface Target {
+  readonly kind: string
+  observe(environment: string): Promise<Observation>
+  /** Starts the release beside what serves, from its image, by digest; returns when the process was started. */
+  stage(operation: Operation, release: ReleaseRef): Promise<Instance>
+  /** The instance of that digest, if there is one. */
+  findInstance(environment: string, digest: string): Promise<Instance | undefined>
+  /** Switches traffic to the running instance of that digest; requests in flight end where they began. */
+  activate(operation: Operation, digest: string): Promise<{ previousDigest?: string }>
+  /** Drains, then stops every instance that traffic does not go to. */
+  retire(operation: Operation): Promise<void>
+  /** Takes traffic off and stops every instance. */
+  clear(operation: Operation): Promise<void>
+  traffic(environment: string, digest: string): Promise<Traffic>
+}

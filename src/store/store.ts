@@ -1,0 +1,250 @@
+/**
+ * What we remember, as the rest of Belay sees it. One interface, two engines to come (SQLite here, PostgreSQL later),
+ * one contract test. All times are ms since 1970, UTC. Every write is one transaction and is on disk when it returns.
+ * Full disk or database away: `BelayError` `unavailable`, retryable; nothing half-written.
+ */
+import type { Delivery, DeliveryAnswer } from '../domain/delivery.ts'
+import type { Deployment, EnvironmentState } from '../domain/environment.ts'
+import type { Plan } from '../domain/plan.ts'
+import type { Release } from '../domain/release.ts'
+import type { RunEnding, RunEvent, StepChange, StoredRunEvent, UndoItem } from '../domain/run-event.ts'
+import type { RunIdentity, RunStatus } from '../domain/run.ts'
+import type { Actor, ParsedDelivery, Trigger } from '../domain/trigger.ts'
+
+export interface Page<T> {
+  items: T[]
+  /** Opaque; absent on the last page. */
+  nextCursor?: string
+}
+export interface PageRequest {
+  cursor?: string | undefined
+  /** Default 50, at most 200. */
+  limit?: number | undefined
+}
+
+// --- deliveries and commands -------------------------------------------------------------------------------------------
+
+export interface AcceptDelivery {
+  project: string
+  forge: string
+  deliveryId: string
+  event: string
+  /** Of the raw bytes. */
+  bodyDigest: string
+  parsed: ParsedDelivery
+  /** URL of a run, for the answer. */
+  runUrl(runId: string): string
+}
+
+export type Accepted =
+  | { type: 'accepted' | 'ignored' | 'duplicate'; answer: DeliveryAnswer }
+  /** Same delivery id, other bytes. */
+  | { type: 'conflict' }
+
+export interface DeliveryStore {
+  /** One transaction: the delivery and, for a trigger, a queued run and its `start` command. Under load, grouped. */
+  accept(input: AcceptDelivery): Promise<Accepted>
+  list(page: PageRequest & { project?: string | undefined }): Promise<Page<Delivery>>
+}
+
+/** A command that still has to reach Temporal. */
+export interface Command {
+  id: number
+  runId: string
+  kind: 'start' | 'cancel'
+  /** Of a cancel: who and why. */
+  actor?: Actor
+  reason?: string
+  /** How often it was tried. */
+  attempts: number
+}
+
+export interface CommandStore {
+  /** Leases up to `limit` commands that are due, oldest first, never one behind an undone one of the same run. */
+  lease(input: { owner: string; leaseMs: number; limit: number }): Promise<Command[]>
+  /** After Temporal's acknowledgement. */
+  done(id: number): Promise<void>
+  /** Not now: due again at `retryAt`; the lease ends. */
+  retry(id: number, input: { retryAt: number; error: string }): Promise<void>
+  /** Resolves when a command may be due: at once after a write in this process, else after `timeoutMs`. */
+  wait(timeoutMs: number): Promise<void>
+}
+
+// --- runs --------------------------------------------------------------------------------------------------------------
+
+export interface Run extends RunIdentity {
+  status: RunStatus
+  /** Name of the pipeline, once compiled. */
+  pipelineName?: string
+  planDigest?: string
+  reason?: string
+  createdAt: number
+  startedAt?: number
+  endedAt?: number
+  /** Highest epoch a workspace of this run was given out under. */
+  epoch: number
+  undo: UndoItem[]
+}
+
+/** The newest state of one attempt of a step. */
+export interface StepRow extends StepChange {
+  runId: string
+}
+
+export interface RunFilter {
+  project?: string | undefined
+  branch?: string | undefined
+  status?: RunStatus | undefined
+}
+
+export interface RunStore {
+  /** A queued run with its `start` command, asked for by a person or by polling. `key` makes it idempotent. */
+  start(input: { project: string; trigger: Trigger; key: string; pipeline?: string }): Promise<Run>
+  /** Rows for further pipelines that the same trigger matches; unique by (first run, pipeline). */
+  startSiblings(input: { runId: string; pipelines: string[] }): Promise<void>
+  /** A `cancel` command. A run not yet carried to Temporal ends here, without a workflow. Ended: nothing happens. */
+  cancel(input: { runId: string; actor: Actor; reason?: string }): Promise<Run>
+  find(runId: string): Promise<Run | undefined>
+  findByNumber(project: string, number: number): Promise<Run | undefined>
+  list(input: PageRequest & RunFilter): Promise<Page<Run>>
+  /** Runs that have not ended. */
+  listOpen(): Promise<Run[]>
+  /** Which of these have ended or were never here? */
+  whichEnded(runIds: string[]): Promise<string[]>
+  steps(runId: string): Promise<StepRow[]>
+  savePlan(input: { runId: string; plan: Plan; planDigest: string }): Promise<void>
+  findPlan(planDigest: string): Promise<Plan | undefined>
+  /**
+   * Gives events the run's next sequence numbers, moves step rows forward and keeps the run row's status, undo list and
+   * epoch, in one transaction. An event whose (source, epoch, n) is known, and a step change that moves nothing, are dropped.
+   */
+  record(runId: string, events: RunEvent[]): Promise<void>
+  /** The last write: events, status, reason, end. After it `record` only adds events, and changes nothing else. */
+  finish(runId: string, ending: RunEnding, events: RunEvent[]): Promise<void>
+  events(runId: string, input: { after: number; limit: number }): Promise<StoredRunEvent[]>
+  /** Resolves when there may be events after `after`: at once after a write in this process, else after `timeoutMs`. */
+  waitForEvents(runId: string, input: { after: number; timeoutMs: number; signal?: AbortSignal }): Promise<void>
+  /** Notes a higher epoch; a lower one than noted throws `stale`. */
+  raiseEpoch(runId: string, epoch: number): Promise<void>
+}
+
+// --- logs and blobs ------------------------------------------------------------------------------------------------------
+
+/** One log: what one attempt of one step printed under one epoch. `part` keeps an undo's output apart from its step's. */
+export interface LogKey {
+  runId: string
+  step: string
+  attempt: number
+  epoch: number
+  part: 'step' | 'undo' | 'finally'
+}
+export interface LogInfo extends LogKey {
+  sizeBytes: number
+  closed: boolean
+  truncated: boolean
+}
+
+export interface LogStore {
+  /**
+   * Takes bytes at the log's current end only: of an overlap the new part, of a gap nothing (`gap`, with the end).
+   * Bytes first, then the row (log, offset), which is the commit. A lower epoch than the step's newest throws `stale`.
+   */
+  append(
+    key: LogKey,
+    input: { offset: number; bytes: Buffer; final: boolean },
+  ): Promise<{ end: number; gap: boolean; truncated: boolean }>
+  /** The logs of a step, oldest first by (attempt, epoch). */
+  list(runId: string, step: string): Promise<LogInfo[]>
+  /** Committed bytes only; fewer than `length` at the end. */
+  read(key: LogKey, input: { offset: number; length: number }): Promise<Buffer>
+  waitForGrowth(key: LogKey, input: { size: number; timeoutMs: number; signal?: AbortSignal }): Promise<void>
+}
+
+export interface BlobStore {
+  /** Streams to disk, checks the digest, then names it: never a partial blob under its name. Wrong digest: `mismatch`. */
+  put(digest: string, bytes: AsyncIterable<Uint8Array>): Promise<{ created: boolean; sizeBytes: number }>
+  has(digest: string): Promise<boolean>
+  /** Throws `not_found`. */
+  read(digest: string): Promise<NodeJS.ReadableStream & AsyncIterable<Uint8Array>>
+}
+
+// --- the rest ------------------------------------------------------------------------------------------------------------
+
+export interface ReleaseStore {
+  /** Unique by (run, step): a second call returns the first release. */
+  create(input: Omit<Release, 'id' | 'number' | 'createdAt' | 'version'> & { step: string; version?: string }): Promise<Release>
+  find(id: string): Promise<Release | undefined>
+  list(input: PageRequest & { project?: string | undefined }): Promise<Page<Release>>
+}
+
+export interface EnvironmentStore {
+  /** Newest recorded state; with the highest fence ever taken. */
+  load(name: string): Promise<{ state?: EnvironmentState; fence: number }>
+  /** Lower than recorded: `stale`; the same again: fine. */
+  takeFence(name: string, fence: number): Promise<void>
+  /** Ignored if a newer fence was recorded already. */
+  record(state: EnvironmentState, deployment?: Deployment): Promise<void>
+  list(): Promise<EnvironmentState[]>
+  deployments(input: PageRequest & { environment: string }): Promise<Page<Deployment>>
+}
+
+export const roles = ['viewer', 'operator', 'approver', 'admin', 'runner'] as const
+export type Role = (typeof roles)[number]
+
+export interface TokenStore {
+  /** The plain token is returned here and nowhere else; only its SHA-256 is stored. `name` is unique: the older is revoked. */
+  create(input: { name: string; role: Role; expiresAt?: number }): Promise<string>
+  /** Undefined if unknown, expired or revoked. */
+  find(token: string): Promise<{ name: string; role: Role } | undefined>
+  hasAny(role: Role): Promise<boolean>
+  createSegmentToken(input: SegmentGrant): Promise<string>
+  findSegmentGrant(token: string): Promise<SegmentGrant | undefined>
+}
+
+/** What a segment token allows. */
+export interface SegmentGrant {
+  runner: string
+  runId: string
+  epoch: number
+  planDigest: string
+  steps: string[]
+  expiresAt: number
+}
+
+export interface AuditStore {
+  write(entry: { actor: string; action: string; subject: string; data?: Record<string, unknown> }): Promise<void>
+  list(
+    page: PageRequest,
+  ): Promise<Page<{ seq: number; at: number; actor: string; action: string; subject: string; data: Record<string, unknown> }>>
+}
+
+export interface PresenceStore {
+  report(input: { runner: string; slots: number; busy: number; labels: string[]; at: number }): Promise<void>
+  list(): Promise<{ runner: string; slots: number; busy: number; labels: string[]; seenAt: number }[]>
+}
+
+/** Branch heads last seen by polling, and the trigger for a new one, in one transaction. */
+export interface PollStore {
+  heads(project: string): Promise<Record<string, string>>
+  /** Notes the head; if `trigger` is given, starts its run too (once per (project, branch, sha)). */
+  seen(input: { project: string; branch: string; sha: string; trigger?: Trigger }): Promise<void>
+}
+
+export interface Store {
+  /** Made once with the database: tells our workflows from those of another store. */
+  readonly id: string
+  deliveries: DeliveryStore
+  commands: CommandStore
+  runs: RunStore
+  logs: LogStore
+  blobs: BlobStore
+  releases: ReleaseStore
+  environments: EnvironmentStore
+  tokens: TokenStore
+  audit: AuditStore
+  presence: PresenceStore
+  polls: PollStore
+  /** Can it be read and written now? Throws `unavailable`. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
