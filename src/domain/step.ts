@@ -49,7 +49,7 @@ export const StepResult = z.object({
   artifacts: z.array(Artifact).optional(),
   image: Image.optional(),
   /** The release that a `release` step made. */
-  release: z.object({ id: z.string(), number: z.number().int() }).optional(),
+  release: z.object({ id: z.string(), number: z.number().int(), version: z.string() }).optional(),
   /** The deployments that a `deploy` step made, by environment. */
   deployments: z.array(z.object({ environment: z.string(), deploymentId: z.string() })).optional(),
 })

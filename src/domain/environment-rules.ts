@@ -1,0 +1,137 @@
+/**
+ * What an environment answers and does next: pure functions on its state. The workflow `environment/<name>` is the only
+ * one that calls them; they change the state they are given.
+ */
+import {
+  environmentMemory,
+  type Answer,
+  type DeployRequest,
+  type EnvironmentState,
+  type RollbackRequest,
+  type Served,
+} from './environment.ts'
+import type { ReleaseRef } from './release.ts'
+
+export function emptyEnvironment(name: string, fence: number): EnvironmentState {
+  return { name, fence, history: [], queue: [], rollbacks: [], undos: [], answers: [], newest: {} }
+}
+
+/** What has become of a request, as far as we know it. */
+export function findAnswer(state: EnvironmentState, requestId: string, now: number): Answer | undefined {
+  if (state.queue.some(({ id }) => id === requestId)) return { requestId, status: 'queued', at: now }
+  if (state.active?.requestId === requestId) return { requestId, status: 'running', deploymentId: state.active.id, at: now }
+  return state.answers.find((answer) => answer.requestId === requestId)
+}
+
+/** Remembers an answer in place of an older one to the same request. */
+export function remember(state: EnvironmentState, answer: Answer): Answer {
+  const others = state.answers.filter(({ requestId }) => requestId !== answer.requestId)
+  state.answers = [...others, answer].slice(-environmentMemory)
+  return answer
+}
+
+/** A run asks for a deployment: queued, unless it is known already or a newer one of its ref was deployed. */
+export function receiveRequest(state: EnvironmentState, request: DeployRequest, now: number): Answer {
+  const known = findAnswer(state, request.id, now)
+  if (known !== undefined) return known
+  if (isSuperseded(state, request)) return remember(state, supersededBy(state, request, now))
+  state.queue.push(request)
+  return { requestId: request.id, status: 'queued', at: now }
+}
+
+export function isSuperseded(state: EnvironmentState, request: DeployRequest): boolean {
+  return !request.forced && (state.newest[request.ref] ?? -1) > request.sequence
+}
+
+export function supersededBy(state: EnvironmentState, request: DeployRequest, now: number): Answer {
+  const reason = `a newer push to ${request.ref} was deployed to ${state.name} before`
+  return { requestId: request.id, status: 'superseded', reason, at: now }
+}
+
+/** The run settled. A release that was taken back meanwhile stays so. */
+export function receiveKeep(state: EnvironmentState, requestId: string, now: number): Answer {
+  const served = findServed(state, requestId)
+  if (served === undefined)
+    return (
+      findAnswer(state, requestId, now) ?? remember(state, { requestId, status: 'withdrawn', reason: 'unknown request', at: now })
+    )
+  if (served.status !== 'provisional') return findAnswer(state, requestId, now) ?? { requestId, status: 'kept', at: now }
+  served.status = 'kept'
+  return remember(state, { requestId, status: 'kept', deploymentId: served.deploymentId, at: now })
+}
+
+/**
+ * The run failed or was cancelled: forget a queued request, take back one that is under way or serving. Undefined: that
+ * takes a while; the answer comes when it is done.
+ */
+export function receiveUndo(state: EnvironmentState, requestId: string, now: number): Answer | undefined {
+  const queued = state.queue.findIndex(({ id }) => id === requestId)
+  if (queued >= 0) {
+    state.queue.splice(queued, 1)
+    return remember(state, { requestId, status: 'withdrawn', at: now })
+  }
+  const served = findServed(state, requestId)
+  const current = served !== undefined && state.current?.deploymentId === served.deploymentId
+  if (state.active?.requestId === requestId || (current && served.status === 'provisional')) {
+    if (served !== undefined) served.status = 'undone'
+    if (!state.undos.includes(requestId)) state.undos.push(requestId)
+    return undefined
+  }
+  if (state.undos.includes(requestId)) return undefined
+  // Not serving any more: marked, so that nothing ever goes back to it.
+  if (served?.status === 'provisional') served.status = 'undone'
+  const known = findAnswer(state, requestId, now)
+  if (known === undefined) return remember(state, { requestId, status: 'withdrawn', at: now })
+  if (known.status === 'failed' || known.status === 'deployed') {
+    return remember(state, { ...known, status: 'undone', at: now })
+  }
+  return known
+}
+
+function findServed(state: EnvironmentState, requestId: string): Served | undefined {
+  return state.history.findLast((served) => served.requestId === requestId)
+}
+
+/** Going back means the newest release that is kept and not blocked, never merely the one before. */
+export function newestKept(state: EnvironmentState): Served | undefined {
+  const blocked = new Set(state.history.filter(({ status }) => status === 'blocked').map(({ release }) => release.id))
+  return state.history.findLast((served) => served.status === 'kept' && !blocked.has(served.release.id))
+}
+
+/** The release a person means: a number or a digest of the history; without one, the newest kept before the current. */
+export function findRollbackRelease(state: EnvironmentState, request: Pick<RollbackRequest, 'to'>): ReleaseRef | undefined {
+  const { to } = request
+  if (to === undefined) {
+    const current = state.current?.release.id
+    return state.history.findLast(({ status, release }) => status === 'kept' && release.id !== current)?.release
+  }
+  const wanted = state.history.filter(({ status }) => status !== 'blocked').map(({ release }) => release)
+  return wanted.findLast(
+    (release) => String(release.number) === to.replace(/^#/, '') || release.image.digest === to || release.id === to,
+  )
+}
+
+/** A release is served from now on, provisionally or for good. */
+export function noteServed(state: EnvironmentState, served: Served): void {
+  state.history = [...state.history, served].slice(-environmentMemory)
+  state.current = { release: served.release, deploymentId: served.deploymentId }
+}
+
+export type EnvironmentJob =
+  | { type: 'undo'; requestId: string }
+  | { type: 'rollback'; request: RollbackRequest }
+  | { type: 'deploy'; request: DeployRequest }
+
+/** Undo and a person's rollback go before all queued deployments. Takes the job out of the state. */
+export function takeJob(state: EnvironmentState): EnvironmentJob | undefined {
+  const undo = state.undos.shift()
+  if (undo !== undefined) return { type: 'undo', requestId: undo }
+  const rollback = state.rollbacks.shift()
+  if (rollback !== undefined) return { type: 'rollback', request: rollback }
+  const request = state.queue.shift()
+  return request === undefined ? undefined : { type: 'deploy', request }
+}
+
+export function hasJob(state: EnvironmentState): boolean {
+  return state.undos.length > 0 || state.rollbacks.length > 0 || state.queue.length > 0
+}

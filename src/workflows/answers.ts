@@ -1,0 +1,37 @@
+import { CancellationScope, condition } from '@temporalio/workflow'
+import type { EnvironmentMessage } from '../contract/environment-workflow.ts'
+import type { Answer } from '../domain/environment.ts'
+import { bookkeeping } from './activities.ts'
+
+/** What environments have answered to this run's requests. */
+export interface Answers {
+  receive(answer: Answer): void
+  /** Says it, and says it again every 30 s, until one of these answers is there. */
+  ask(environment: string, message: EnvironmentMessage, until: readonly Answer['status'][]): Promise<Answer>
+}
+
+const repeatEvery = '30s'
+
+export function createAnswers(): Answers {
+  const latest = new Map<string, Answer>()
+  return {
+    receive(answer) {
+      const known = latest.get(answer.requestId)
+      if (known === undefined || answer.at >= known.at) latest.set(answer.requestId, answer)
+    },
+    async ask(environment, message, until) {
+      const requestId = message.type === 'deploy' ? message.request.id : message.requestId
+      const answered = (): Answer | undefined => {
+        const answer = latest.get(requestId)
+        return answer !== undefined && until.includes(answer.status) ? answer : undefined
+      }
+      for (;;) {
+        // A message that is under way is not recalled by a cancel: the environment must not be left guessing.
+        await CancellationScope.nonCancellable(() => bookkeeping.tellEnvironment({ environment, message }))
+        await condition(() => answered() !== undefined, repeatEvery)
+        const answer = answered()
+        if (answer !== undefined) return answer
+      }
+    },
+  }
+}

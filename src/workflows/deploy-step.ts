@@ -1,0 +1,127 @@
+import { CancellationScope, isCancellation } from '@temporalio/workflow'
+import type { Answer, DeployRequest } from '../domain/environment.ts'
+import { BelayError } from '../domain/errors.ts'
+import { latestOutcomes, settleOutcome } from '../domain/outcome.ts'
+import { loadStep, type PlanStep } from '../domain/plan.ts'
+import type { ReleaseRef } from '../domain/release.ts'
+import type { Outcome } from '../domain/step.ts'
+import type { Insisted } from './insist.ts'
+import type { RunContext } from './run-context.ts'
+
+type DeployStep = Extract<PlanStep, { kind: 'deploy' }>
+
+/** Asks the environment to deploy the release made upstream, and waits for its answer. The way back is owed before. */
+export async function deployStep(context: RunContext, step: DeployStep, attempt: number): Promise<void> {
+  const startedAt = Date.now()
+  const { environment } = step.deploy
+  const request = requestOf(context, step, attempt)
+  const progress = { answered: false }
+  context.undo.owe({
+    step: step.id,
+    does: `take ${environment} back to its newest kept release`,
+    undo: () => takeBack(context, environment, request.id, progress.answered),
+  })
+  context.news.tell({ type: 'step', change: { step: step.id, attempt, epoch: 0, status: 'running', startedAt } })
+  const record = (ended: Pick<Outcome, 'status' | 'reason' | 'result'>): void => {
+    context.record([settleOutcome(step, { step: step.id, attempt, epoch: 0, startedAt, endedAt: Date.now(), ...ended })])
+  }
+  try {
+    const answer = await CancellationScope.withTimeout(step.timeoutMs, () =>
+      context.answers.ask(environment, { type: 'deploy', request }, [
+        'deployed',
+        'kept',
+        'failed',
+        'superseded',
+        'withdrawn',
+        'undone',
+        'undo_failed',
+      ]),
+    )
+    progress.answered = true
+    record(endOf(environment, answer))
+  } catch (error) {
+    if (!isCancellation(error)) throw error
+    if (CancellationScope.current().consideredCancelled) {
+      record({ status: 'cancelled', reason: 'the run was cancelled' })
+      throw error
+    }
+    record({ status: 'timed_out', reason: `${environment} gave no answer within ${String(step.timeoutMs / 1000)} s` })
+  }
+}
+
+function endOf(environment: string, answer: Answer): Pick<Outcome, 'status' | 'reason' | 'result'> {
+  const reason = answer.reason === undefined ? {} : { reason: answer.reason }
+  switch (answer.status) {
+    case 'deployed':
+    case 'kept':
+      return { status: 'succeeded', result: { deployments: [{ environment, deploymentId: answer.deploymentId ?? '' }] } }
+    case 'superseded':
+    case 'withdrawn':
+      return { status: 'skipped', ...reason }
+    default:
+      return { status: answer.fault ?? 'failed', ...reason }
+  }
+}
+
+/** `withdraw` for a request without an answer yet: it may be queued, under way, or never have arrived. */
+async function takeBack(context: RunContext, environment: string, requestId: string, answered: boolean): Promise<Insisted> {
+  const runId = context.input.run.id
+  const type = answered ? 'undo' : 'withdraw'
+  const answer = await context.answers.ask(environment, { type, requestId, runId }, [
+    'withdrawn',
+    'undone',
+    'undo_failed',
+    'superseded',
+  ])
+  if (answer.status !== 'undo_failed') return { type: 'done' }
+  return { type: 'failed', reason: answer.reason ?? `${environment} could not be taken back` }
+}
+
+/** The run settles: what it deployed is kept. */
+export async function keepDeployments(context: RunContext): Promise<void> {
+  const runId = context.input.run.id
+  for (const outcome of latestOutcomes(context.outcomes).values()) {
+    if (outcome.status !== 'succeeded') continue
+    for (const { environment } of outcome.result?.deployments ?? []) {
+      const requestId = requestIdOf(context, outcome.step, environment, outcome.attempt)
+      // `undone` happens only if a person took it back meanwhile: that stands.
+      await context.answers.ask(environment, { type: 'keep', requestId, runId }, ['kept', 'undone', 'undo_failed', 'withdrawn'])
+    }
+  }
+}
+
+function requestIdOf(context: RunContext, step: string, environment: string, attempt: number): string {
+  return `${context.input.run.id}/${step}/${environment}/${String(attempt)}`
+}
+
+function requestOf(context: RunContext, step: DeployStep, attempt: number): DeployRequest {
+  const { run } = context.input
+  return {
+    id: requestIdOf(context, step.id, step.deploy.environment, attempt),
+    runId: run.id,
+    step: step.id,
+    release: releaseFor(context, step),
+    deploy: step.deploy,
+    ref: run.trigger.ref,
+    sequence: run.sequence,
+    forced: run.trigger.event === 'manual',
+  }
+}
+
+/** The one release made upstream; compile has seen to it that there is exactly one. */
+function releaseFor(context: RunContext, step: DeployStep): ReleaseRef {
+  const latest = latestOutcomes(context.outcomes)
+  const { run } = context.input
+  const seen = new Set<string>()
+  const open = [...step.needs]
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (seen.has(id)) continue
+    seen.add(id)
+    const result = latest.get(id)?.result
+    if (loadStep(context.plan, id).kind === 'release' && result?.release !== undefined && result.image !== undefined) {
+      return { ...result.release, project: run.project, sha: run.trigger.sha, runId: run.id, image: result.image }
+    }
+    open.push(...loadStep(context.plan, id).needs)
+  }
+  throw new BelayError({ code: 'internal', message: `step "${step.id}" has no release to deploy` })
+}

@@ -1,0 +1,66 @@
+/** The pieces of a deployment: its phases as they are told, and the way back as a list of operations. */
+import type { DeployOperation, DeployerActivities, HealthReport, Operation } from '../contract/activities.ts'
+import type { Deployment, DeploymentPhase } from '../domain/environment.ts'
+import { BelayError } from '../domain/errors.ts'
+import type { ReleaseRef } from '../domain/release.ts'
+import { reasonOf } from './failure.ts'
+import type { News } from './news.ts'
+
+export async function clear(activities: DeployerActivities, step: (name: string) => Promise<Operation>): Promise<void> {
+  await activities.clear(await step('clear'))
+}
+
+export async function backTo(
+  release: ReleaseRef,
+  activities: DeployerActivities,
+  step: (name: string) => Promise<Operation>,
+): Promise<void> {
+  const operation = async (name: string): Promise<DeployOperation> => ({
+    ...(await step(name)),
+    release,
+    deploy: { health: {}, bakeMs: 0 },
+  })
+  await activities.stage(await operation('stage'))
+  mustBeHealthy('is not healthy any more', await activities.check(await operation('check')))
+  await activities.activate(await operation('activate'))
+  mustBeHealthy('does not serve', await activities.verify(await operation('verify')))
+  await activities.retire(await step('retire'))
+}
+
+export function mustBeHealthy(what: string, report: HealthReport): void {
+  if (!report.healthy)
+    throw new BelayError({
+      code: 'refused',
+      message: `the release ${what}${report.reason === undefined ? '' : `: ${report.reason}`}`,
+    })
+}
+
+export function interrupted(): BelayError {
+  return new BelayError({ code: 'conflict', message: 'interrupted: an undo or a rollback goes first' })
+}
+
+/** A person's rollback belongs to no run: its story is the deployment's row. */
+export const silentNews: News = { tell: () => undefined, drain: () => Promise.resolve([]) }
+
+export async function told<T>(news: News, deployment: Deployment, phase: DeploymentPhase, body: () => Promise<T>): Promise<T> {
+  const { id: deploymentId, environment, release, previous } = deployment
+  const back = phase === 'undo'
+  const base = {
+    type: 'deployment' as const,
+    environment,
+    deploymentId,
+    phase,
+    release: release.number,
+    digest: release.image.digest,
+    ...(previous === undefined || !(back || phase === 'activate') ? {} : { previousDigest: previous.image.digest }),
+  }
+  news.tell({ ...base, status: 'started' })
+  try {
+    const result = await body()
+    news.tell({ ...base, status: 'done' })
+    return result
+  } catch (error) {
+    news.tell({ ...base, status: 'failed', reason: reasonOf(error) })
+    throw error
+  }
+}

@@ -1,0 +1,242 @@
+import { CancellationScope, condition, isCancellation, uuid4 } from '@temporalio/workflow'
+import type { DeployOperation, Operation } from '../contract/activities.ts'
+import type {
+  Answer,
+  Deployment,
+  DeploymentPhase,
+  DeployRequest,
+  EnvironmentState,
+  RollbackRequest,
+} from '../domain/environment.ts'
+import * as rules from '../domain/environment-rules.ts'
+import { BelayError } from '../domain/errors.ts'
+import type { Deploy } from '../domain/plan.ts'
+import { deployer, deployerOnce, inline, bookkeeping } from './activities.ts'
+import { backTo, clear, interrupted, mustBeHealthy, silentNews, told } from './deployment-phases.ts'
+import { reasonOf } from './failure.ts'
+import { insist } from './insist.ts'
+import { createNews, type News } from './news.ts'
+
+/** Carries deployments out: `stage → check → activate → verify → retire`, and the way back from each. */
+export interface Deployer {
+  deploy(request: DeployRequest): Promise<void>
+  rollback(request: RollbackRequest): Promise<void>
+  /** Takes back what this request deployed, if it still serves. */
+  undo(requestId: string): Promise<void>
+  /** A fresh owner: asks the target, ends what was unfinished. */
+  recover(silenceMs: number, sleep: (ms: number) => Promise<void>): Promise<void>
+  /** Writes the state to the store. */
+  record(deployment?: Deployment): Promise<void>
+}
+
+type Options = Pick<Deploy, 'health' | 'bakeMs'>
+type Served = 'provisional' | 'kept'
+
+const noOptions: Options = { health: {}, bakeMs: 0 }
+const phaseLimitMs = 15 * 60_000
+
+type Tell = (runId: string, answer: Answer) => void
+
+export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
+  const environment = state.name
+
+  /** An undo of this very request, or a person's rollback, goes before a run's deployment. */
+  function isUrgent(): boolean {
+    const { active } = state
+    if (active?.kind !== 'deploy') return false
+    return state.rollbacks.length > 0 || state.undos.includes(active.requestId)
+  }
+
+  /** The release was no good (`failed`), or we could not do it (`errored`). */
+  const faults = new Map<string, 'failed' | 'errored'>()
+
+  async function record(deployment?: Deployment): Promise<void> {
+    await inline.recordEnvironment({ state, ...(deployment === undefined ? {} : { deployment }) })
+  }
+
+  /** A new fencing number, on disk before it is used. */
+  async function nextOperation(operationId: string): Promise<Operation> {
+    state.fence += 1
+    await inline.takeFence({ environment, fence: state.fence })
+    return { environment, fence: state.fence, operationId }
+  }
+
+  /** The way forward. Throws why it did not work; what it did is then taken back by the caller. */
+  async function goForward(deployment: Deployment, options: Options, news: News): Promise<void> {
+    const { release } = deployment
+    const activities = deployer(phaseLimitMs + options.bakeMs)
+    const phase = async <T>(name: DeploymentPhase, body: (operation: DeployOperation) => Promise<T>): Promise<T> => {
+      if (isUrgent()) throw interrupted()
+      const operation = await nextOperation(`${deployment.id}/${name}`)
+      return told(news, deployment, name, () => body({ ...operation, release, deploy: options }))
+    }
+
+    await phase('stage', (operation) => unlessUrgent(() => activities.stage(operation)))
+    await phase('check', async (operation) =>
+      mustBeHealthy('did not become healthy', await unlessUrgent(() => activities.check(operation))),
+    )
+    await phase('activate', async (operation) => {
+      await activities.activate(operation)
+      deployment.activatedAt = Date.now()
+      rules.noteServed(state, {
+        release,
+        deploymentId: deployment.id,
+        requestId: deployment.requestId,
+        status: 'provisional',
+        at: Date.now(),
+      })
+    })
+    await record(deployment)
+    await phase('verify', async (operation) =>
+      mustBeHealthy('failed under traffic', await unlessUrgent(() => activities.verify(operation))),
+    )
+    await phase('retire', (operation) => activities.retire(operation))
+  }
+
+  /** An undo or a rollback interrupts what only watches or prepares, never a switch in flight. */
+  async function unlessUrgent<T>(body: () => Promise<T>): Promise<T> {
+    const scope = new CancellationScope()
+    const watching = scope.run(async () => {
+      await condition(isUrgent)
+      scope.cancel()
+    })
+    watching.catch(() => undefined) // Ends with the scope.
+    try {
+      return await scope.run(body)
+    } catch (error) {
+      throw isCancellation(error) ? interrupted() : error
+    } finally {
+      scope.cancel()
+    }
+  }
+
+  /** Back to the newest kept release, verified like a deployment; with nothing kept, traffic is taken off. */
+  async function goBack(deployment: Deployment, news: News): Promise<void> {
+    for (const served of state.history)
+      if (served.deploymentId === deployment.id && served.status === 'provisional') served.status = 'undone'
+    const kept = rules.newestKept(state)
+    const result = await insist(async (attempt) => {
+      const activities = deployerOnce(phaseLimitMs)
+      const step = (name: string): Promise<Operation> => nextOperation(`${deployment.id}/undo-${name}/${String(attempt)}`)
+      await told(news, deployment, 'undo', () =>
+        kept === undefined ? clear(activities, step) : backTo(kept.release, activities, step),
+      )
+    })
+    if (result.type === 'done') {
+      if (kept === undefined) delete state.current
+      else state.current = { release: kept.release, deploymentId: kept.deploymentId }
+    }
+    deployment.undoneAt = Date.now()
+    deployment.status = result.type === 'failed' ? 'undo_failed' : deployment.kind === 'undo' ? 'deployed' : 'undone'
+    if (result.type === 'failed') deployment.reason = `${deployment.reason ?? ''}; could not be taken back: ${result.reason}`
+  }
+
+  /** From `begin` to the recorded end, whatever happens between. */
+  async function carryOut(deployment: Deployment, options: Options, as: Served, news: News): Promise<void> {
+    state.active = deployment
+    await record(deployment)
+    try {
+      await goForward(deployment, options, news)
+      for (const served of state.history) if (served.deploymentId === deployment.id) served.status = as
+      deployment.status = 'deployed'
+    } catch (error) {
+      deployment.reason = reasonOf(error)
+      await goBack(deployment, news)
+      if (deployment.status === 'undone') deployment.status = 'failed'
+      faults.set(deployment.id, error instanceof BelayError && error.code === 'refused' ? 'failed' : 'errored')
+    }
+    await finish(deployment, news)
+  }
+
+  async function finish(deployment: Deployment, news: News): Promise<void> {
+    deployment.endedAt = Date.now()
+    delete state.active
+    await record(deployment)
+    const rest = await news.drain()
+    if (rest.length > 0 && deployment.runId !== undefined)
+      await bookkeeping.recordRunEvents({ runId: deployment.runId, events: rest })
+  }
+
+  function begin(
+    input: Pick<Deployment, 'kind' | 'release' | 'requestId'> & Partial<Pick<Deployment, 'runId' | 'actor' | 'reason'>>,
+  ): Deployment {
+    const previous = state.current === undefined ? {} : { previous: state.current.release }
+    return { id: uuid4(), environment, status: 'running', startedAt: Date.now(), ...previous, ...input }
+  }
+
+  function answer(deployment: Deployment): Answer {
+    const base = { requestId: deployment.requestId, deploymentId: deployment.id, at: Date.now() }
+    const reason = deployment.reason === undefined ? {} : { reason: deployment.reason }
+    if (deployment.status === 'deployed') return rules.remember(state, { ...base, status: 'deployed' })
+    if (deployment.status === 'undo_failed') return rules.remember(state, { ...base, status: 'undo_failed', ...reason })
+    const cause = faults.get(deployment.id) ?? 'failed'
+    faults.delete(deployment.id)
+    return rules.remember(state, { ...base, status: 'failed', fault: cause, ...reason })
+  }
+
+  function newsOf(deployment: Deployment): News {
+    // Its own writer for each deployment: the fence at its start is unique.
+    return createNews({ runId: deployment.runId ?? '', source: `environment/${environment}`, epoch: state.fence })
+  }
+
+  return {
+    record,
+    async deploy(request) {
+      const deployment = begin({ kind: 'deploy', release: request.release, requestId: request.id, runId: request.runId })
+      tell(request.runId, { requestId: request.id, status: 'running', deploymentId: deployment.id, at: Date.now() })
+      state.newest[request.ref] = Math.max(state.newest[request.ref] ?? 0, request.sequence)
+      await carryOut(deployment, request.deploy, 'provisional', newsOf(deployment))
+      const ended = answer(deployment)
+      // An undo that came in meanwhile is answered by its own job.
+      if (!state.undos.includes(request.id)) tell(request.runId, ended)
+    },
+    async rollback(request) {
+      const release = rules.findRollbackRelease(state, request)
+      if (release === undefined) return
+      const reason = request.reason === undefined ? {} : { reason: request.reason }
+      const deployment = begin({ kind: 'rollback', release, requestId: request.id, actor: request.actor, ...reason })
+      await carryOut(deployment, noOptions, 'kept', silentNews)
+      answer(deployment)
+    },
+    async undo(requestId) {
+      const served = state.history.findLast((candidate) => candidate.requestId === requestId)
+      const runId = requestId.split('/')[0] ?? ''
+      const known = state.answers.find((candidate) => candidate.requestId === requestId)
+      if (served === undefined || state.current?.deploymentId !== served.deploymentId) {
+        const status = known?.status === 'undo_failed' ? 'undo_failed' : 'undone'
+        const reason = known?.reason === undefined ? {} : { reason: known.reason }
+        tell(runId, rules.remember(state, { requestId, status, ...reason, at: Date.now() }))
+        return
+      }
+      const kept = rules.newestKept(state)
+      const deployment = begin({ kind: 'undo', release: kept?.release ?? served.release, requestId: `${requestId}/undo`, runId })
+      const news = newsOf(deployment)
+      state.active = deployment
+      await record(deployment)
+      served.status = 'undone'
+      await goBack(deployment, news)
+      await finish(deployment, news)
+      const failed = deployment.status === 'undo_failed'
+      const reason = failed && deployment.reason !== undefined ? { reason: deployment.reason } : {}
+      tell(runId, rules.remember(state, { requestId, status: failed ? 'undo_failed' : 'undone', ...reason, at: Date.now() }))
+    },
+    async recover(silenceMs, sleep) {
+      const { active } = state
+      if (active !== undefined) await sleep(silenceMs)
+      if (active === undefined && state.current === undefined) return
+      const seen = await deployer(phaseLimitMs).observe({ environment })
+      state.fence = Math.max(state.fence, seen.fence)
+      if (active === undefined && seen.servingDigest === state.current?.release.image.digest) return
+      const kept = rules.newestKept(state)
+      const release = active?.release ?? kept?.release ?? state.current?.release
+      if (release === undefined) return
+      const deployment = active ?? begin({ kind: 'recovery', release, requestId: `recovery/${uuid4()}` })
+      deployment.reason ??= 'its workflow was ended from outside'
+      const news = deployment.runId === undefined ? silentNews : newsOf(deployment)
+      await goBack(deployment, news)
+      if (deployment.status === 'undone') deployment.status = 'failed'
+      await finish(deployment, news)
+      answer(deployment)
+    },
+  }
+}

@@ -1,0 +1,18 @@
+import type { RunStatus } from '../domain/run.ts'
+import { insist } from './insist.ts'
+import type { RunContext } from './run-context.ts'
+import { runScript } from './undo-commands.ts'
+
+/** `finally` steps, in the order in which they were written, once; how they end changes nothing about the run's end. */
+export async function runFinally(context: RunContext, status: RunStatus): Promise<void> {
+  for (const step of context.plan.finally) {
+    if (step.skip !== undefined) continue
+    if (step.statuses.length > 0 && !step.statuses.includes(status)) continue
+    await insist(
+      async () => {
+        context.record([await runScript(context, { type: 'finally', step, status }, step.timeoutMs, 1)])
+      },
+      { saidNo: 1 },
+    )
+  }
+}

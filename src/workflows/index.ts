@@ -1,0 +1,3 @@
+/** The workflow types, by name: what Temporal runs. */
+export { environment } from './environment.ts'
+export { run } from './run.ts'

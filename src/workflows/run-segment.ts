@@ -1,0 +1,148 @@
+import { CancelledFailure, sleep } from '@temporalio/workflow'
+import { advance } from '../domain/advance.ts'
+import { BelayError, assertNever } from '../domain/errors.ts'
+import { settleOutcome } from '../domain/outcome.ts'
+import { loadStep, type PlanStep, type Segment } from '../domain/plan.ts'
+import type { Outcome } from '../domain/step.ts'
+import { inline, segmentStartTimeoutMs, segmentsOn } from './activities.ts'
+import { classifySegmentFailure } from './failure.ts'
+import type { RunContext } from './run-context.ts'
+import { undoOfCommands } from './undo-commands.ts'
+import type { HeldWorkspace } from './workspace.ts'
+
+/** Between asking twice after a runner that is away. */
+const askAgainMs = 5_000
+const stopGraceMs = 10_000
+
+/**
+ * Has one segment executed, whatever happens to its runner: cut short, it is sent again with the outcomes so far. Returns
+ * when nothing of it can go on; throws when the run was cancelled, after its process trees are gone.
+ */
+export async function runSegment(context: RunContext, segment: Segment): Promise<void> {
+  oweUndo(context, segment)
+  while (hasWork(context, segment)) {
+    const held = await open(context, segment)
+    if (held === undefined) return
+    const { epoch } = held.ref
+    try {
+      const result = await segmentsOn(held.runner, limitOf(context, segment)).runSegment({
+        workspace: held.ref,
+        run: context.input.run,
+        planDigest: context.planDigest,
+        segment: segment.id,
+        outcomes: [...context.outcomes],
+        interruptions: { ...context.interruptions },
+      })
+      context.record(result.outcomes)
+      if (result.ended === 'cancelled') throw new CancelledFailure('the segment was cancelled')
+      if (result.ended === 'complete') return
+      context.workspace.renew(epoch)
+    } catch (error) {
+      if (!(await mend(context, segment, held, error))) return
+    }
+  }
+}
+
+/** After a failure of the activity: true if the segment is to be sent again. */
+async function mend(context: RunContext, segment: Segment, held: HeldWorkspace, error: unknown): Promise<boolean> {
+  const failure = classifySegmentFailure(error)
+  switch (failure.type) {
+    case 'cancelled':
+      throw error
+    case 'restarted':
+      context.record(failure.details.outcomes)
+      countInterruptions(context, failure.details.interrupted)
+      context.workspace.renew(held.ref.epoch)
+      return true
+    case 'silent':
+      context.workspace.renew(held.ref.epoch)
+      return true
+    case 'stale':
+      // Another segment of this workspace was cut short at the same time and has renewed it.
+      context.workspace.renew(held.ref.epoch)
+      return true
+    case 'not_started':
+      await waitForRunner(context, held.runner)
+      return true
+    case 'gone':
+      context.workspace.forget(held.ref.epoch)
+      fail(context, segment, `the workspace on runner "${held.runner}" is lost`)
+      return false
+    case 'broken':
+      fail(context, segment, failure.reason)
+      return false
+    default:
+      return assertNever(failure)
+  }
+}
+
+async function open(context: RunContext, segment: Segment): Promise<HeldWorkspace | undefined> {
+  try {
+    return await context.workspace.hold()
+  } catch (error) {
+    const failure = classifySegmentFailure(error)
+    if (failure.type === 'cancelled') throw error
+    fail(context, segment, failure.type === 'broken' ? failure.reason : `no workspace could be opened (${failure.type})`)
+    return undefined
+  }
+}
+
+/** A segment that nobody took: as long as its runner is away it is waited for, and that is shown. */
+async function waitForRunner(context: RunContext, runner: string): Promise<void> {
+  let told = false
+  while (!(await inline.isRunnerActive({ runner }))) {
+    if (!told)
+      context.news.tell({
+        type: 'waiting',
+        for: `runner "${runner}" (nothing heard of it for ${String(segmentStartTimeoutMs / 1000)} s)`,
+      })
+    told = true
+    await sleep(askAgainMs)
+  }
+}
+
+function countInterruptions(context: RunContext, steps: readonly string[]): void {
+  for (const step of steps) context.interruptions[step] = (context.interruptions[step] ?? 0) + 1
+}
+
+function hasWork(context: RunContext, segment: Segment): boolean {
+  const next = advance(context.plan, context.outcomes, Date.now())
+  const pending = new Set(next.ready.map(({ step }) => step))
+  if (segment.steps.some((step) => pending.has(step))) return true
+  // A retry that is not due yet is waited for by the runner, inside the segment.
+  return (
+    next.retryAt !== undefined &&
+    segment.steps.some((step) => context.outcomes.some((outcome) => outcome.step === step && outcome.retryAt !== undefined))
+  )
+}
+
+/** The steps of the segment that were ready could not be run: they error, each with the reason. */
+function fail(context: RunContext, segment: Segment, reason: string): void {
+  const now = Date.now()
+  const ready = advance(context.plan, context.outcomes, now).ready.filter(({ step }) => segment.steps.includes(step))
+  if (ready.length === 0) throw new BelayError({ code: 'internal', message: reason })
+  context.record(
+    ready.map(({ step, attempt }): Outcome => {
+      const ended: Outcome = { step, attempt, epoch: 0, status: 'errored', endedAt: now, reason }
+      return settleOutcome(loadStep(context.plan, step), ended)
+    }),
+  )
+}
+
+function oweUndo(context: RunContext, segment: Segment): void {
+  for (const id of segment.steps) {
+    const step = loadStep(context.plan, id)
+    if (step.undo !== undefined) context.undo.owe(undoOfCommands(context, step, step.undo))
+  }
+}
+
+/** Σ (timeout + backoff) × attempts + grace + 60 s. */
+function limitOf(context: RunContext, segment: Segment): number {
+  const steps = segment.steps.map((id) => loadStep(context.plan, id))
+  return steps.reduce((sum, step) => sum + longest(step), 0) + stopGraceMs + 60_000
+}
+
+function longest(step: PlanStep): number {
+  const { max, backoffMs } = step.retry
+  return step.timeoutMs * (max + 1) + backoffMs * (2 ** max - 1)
+}

@@ -1,0 +1,62 @@
+import type { ScriptInput } from '../contract/activities.ts'
+import { BelayError } from '../domain/errors.ts'
+import type { PlanStep, Undo } from '../domain/plan.ts'
+import type { Outcome } from '../domain/step.ts'
+import { scriptsOn } from './activities.ts'
+import { classifySegmentFailure, reasonOf } from './failure.ts'
+import { insist, type Insisted } from './insist.ts'
+import type { RunContext } from './run-context.ts'
+import type { Owed } from './saga.ts'
+
+const stopGraceMs = 10_000
+
+/** The undo commands of a step, as an entry of the undo stack. */
+export function undoOfCommands(context: RunContext, step: PlanStep, undo: Undo): Owed {
+  return { step: step.id, does: undo.commands.lines.join('; '), undo: () => undoCommands(context, step, undo) }
+}
+
+/** "Said no" counts the step's own number of attempts; "could not be tried" half an hour. */
+async function undoCommands(context: RunContext, step: PlanStep, undo: Undo): Promise<Insisted> {
+  let refusals = 0
+  let last: Outcome | undefined
+  const tried = await insist(async () => {
+    last = await runScript(context, { type: 'undo', step: step.id, undo }, undo.timeoutMs, refusals + 1)
+    if (last.status === 'succeeded') return
+    refusals += 1
+    // Its limit counts here; anything thrown from now on would count as "could not be reached".
+    if (refusals < undo.attempts) throw new BelayError({ code: 'unavailable', message: whyNot(last), retryable: true })
+  })
+  if (tried.type === 'failed' || last === undefined || last.status === 'succeeded') return tried
+  return { type: 'failed', reason: whyNot(last) }
+}
+
+function whyNot(outcome: Outcome): string {
+  return outcome.reason ?? `the undo ${outcome.status}`
+}
+
+/** Runs a script in the run's workspace if that is still there, else in a fresh one at the same commit. */
+export async function runScript(
+  context: RunContext,
+  script: ScriptInput['script'],
+  timeoutMs: number,
+  attempt: number,
+): Promise<Outcome> {
+  for (let opened = 0; ; opened++) {
+    const held = await context.workspace.hold()
+    try {
+      return await scriptsOn(held.runner, timeoutMs + stopGraceMs + 60_000).runScript({
+        workspace: held.ref,
+        run: context.input.run,
+        planDigest: context.planDigest,
+        script,
+        attempt,
+      })
+    } catch (error) {
+      const failure = classifySegmentFailure(error)
+      if (failure.type === 'gone' && opened < 3) context.workspace.forget(held.ref.epoch)
+      else if (failure.type === 'restarted' || failure.type === 'silent' || failure.type === 'stale')
+        context.workspace.renew(held.ref.epoch)
+      else throw new BelayError({ code: 'unavailable', message: reasonOf(error), retryable: true, cause: error })
+    }
+  }
+}
