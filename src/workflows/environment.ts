@@ -1,6 +1,8 @@
 import {
   allHandlersFinished,
   ApplicationFailure,
+  CancellationScope,
+  log,
   condition,
   continueAsNew,
   setHandler,

@@ -1,0 +1,76 @@
+import type { Client } from '@temporalio/client'
+import { WorkflowNotFoundError } from '@temporalio/client'
+import type { ControlActivities } from '../contract/activities.ts'
+import { environmentSignal } from '../contract/environment-workflow.ts'
+import { presenceTimeoutMs } from '../contract/runner-api.ts'
+import { answerSignal } from '../contract/run-workflow.ts'
+import { taskQueues } from '../contract/task-queues.ts'
+import { environmentWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
+import { BelayError } from '../domain/errors.ts'
+import type { ProjectRules } from '../pipeline/project-rules.ts'
+import type { Store } from '../store/store.ts'
+import { compileRun } from './compile-run.ts'
+import { guarded } from './guarded.ts'
+
+export interface ControlDeps {
+  store: Store
+  client: Client
+  /** What a project's pipelines may use; undefined: the project is not configured (any more). */
+  findRules(project: string): ProjectRules | undefined
+}
+
+/** Bookkeeping: how workflows reach the store and each other. */
+export function createControlActivities(deps: ControlDeps): ControlActivities {
+  const { store, client } = deps
+  return guarded<ControlActivities>({
+    compileRun: (input) => compileRun(deps, input),
+    recordRunEvents: ({ runId, events }) => store.runs.record(runId, events),
+    finishRun: ({ runId, ending, events }) => store.runs.finish(runId, ending, events),
+    async isRunnerActive({ runner }) {
+      const since = Date.now() - presenceTimeoutMs
+      return (await store.presence.list()).some((seen) => seen.runner === runner && seen.seenAt >= since)
+    },
+    async createRelease({ from, ...input }) {
+      const images = from.flatMap(({ result }) => result.image ?? [])
+      const [image] = images
+      if (image === undefined || images.length > 1) {
+        throw new BelayError({
+          code: 'refused',
+          message: `a release needs exactly one image; the steps ${from.map(({ step }) => step).join(', ')} made ${String(images.length)}`,
+          hint: 'Name one build_image step in `from`; several images in one release come later.',
+        })
+      }
+      return store.releases.create({ ...input, image, artifacts: from.flatMap(({ result }) => result.artifacts ?? []) })
+    },
+    async tellEnvironment({ environment, message }) {
+      await client.workflow.signalWithStart('environment', {
+        taskQueue: taskQueues.control,
+        workflowId: environmentWorkflowId(environment),
+        args: [{ name: environment }],
+        signal: environmentSignal,
+        signalArgs: [message],
+        workflowTaskTimeout: '2s',
+      })
+    },
+    async answerRun({ runId, answer }) {
+      await unlessClosed(client.workflow.getHandle(runWorkflowId(runId)).signal(answerSignal, answer))
+    },
+    async isRunOpen({ runId }) {
+      const description = await unlessClosed(client.workflow.getHandle(runWorkflowId(runId)).describe())
+      return description?.status.name === 'RUNNING'
+    },
+    loadEnvironment: ({ environment }) => store.environments.load(environment),
+    takeFence: ({ environment, fence }) => store.environments.takeFence(environment, fence),
+    recordEnvironment: ({ state, deployment }) => store.environments.record(state, deployment),
+  })
+}
+
+/** "Closed" and "not found" count as delivered. */
+async function unlessClosed<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest'
+import type { DeployRequest, EnvironmentState, Served } from './environment.ts'
+import * as rules from './environment-rules.ts'
+import type { ReleaseRef } from './release.ts'
+
+function release(number: number): ReleaseRef {
+  const digest = `sha256:${String(number).padStart(64, '0')}`
+  return {
+    id: `r${String(number)}`,
+    project: 'shop',
+    number,
+    version: String(number),
+    sha: 'a'.repeat(40),
+    runId: `run${String(number)}`,
+    image: { repository: 'shop/app', digest },
+  }
+}
+
+function request(number: number, extra: Partial<DeployRequest> = {}): DeployRequest {
+  const deploy = { environment: 'production', strategy: 'blue_green' as const, health: {}, bakeMs: 0 }
+  return {
+    id: `run${String(number)}/deploy/production/1`,
+    runId: `run${String(number)}`,
+    step: 'deploy',
+    release: release(number),
+    deploy,
+    ref: 'refs/heads/main',
+    sequence: number,
+    forced: false,
+    ...extra,
+  }
+}
+
+function served(number: number, status: Served['status']): Served {
+  return { release: release(number), deploymentId: `d${String(number)}`, requestId: request(number).id, status, at: number }
+}
+
+function stateWith(...history: Served[]): EnvironmentState {
+  const state = rules.emptyEnvironment('production', 0)
+  for (const entry of history) rules.noteServed(state, entry)
+  return state
+}
+
+describe('a request', () => {
+  it('is queued once, however often it is repeated', () => {
+    const state = stateWith()
+    expect(rules.receiveRequest(state, request(1), 5).status).toBe('queued')
+    expect(rules.receiveRequest(state, request(1), 6).status).toBe('queued')
+    expect(state.queue).toHaveLength(1)
+  })
+
+  it('is superseded by a newer one of its ref that was deployed, and says so again when repeated', () => {
+    const state = { ...stateWith(), newest: { 'refs/heads/main': 7 } }
+    expect(rules.receiveRequest(state, request(6), 5).status).toBe('superseded')
+    expect(rules.receiveRequest(state, request(6), 6).status).toBe('superseded')
+    expect(rules.receiveRequest(state, request(6, { id: 'x', forced: true }), 6).status).toBe('queued')
+    expect(rules.receiveRequest(state, request(6, { id: 'y', ref: 'refs/heads/other' }), 6).status).toBe('queued')
+  })
+
+  it('withdrawn before it arrives is not carried out when it does arrive', () => {
+    const state = stateWith()
+    expect(rules.receiveUndo(state, request(1).id, 5)?.status).toBe('withdrawn')
+    expect(rules.receiveRequest(state, request(1), 6).status).toBe('withdrawn')
+    expect(state.queue).toEqual([])
+  })
+
+  it('withdrawn while queued leaves the queue', () => {
+    const state = stateWith()
+    rules.receiveRequest(state, request(1), 5)
+    expect(rules.receiveUndo(state, request(1).id, 6)?.status).toBe('withdrawn')
+    expect(rules.hasJob(state)).toBe(false)
+  })
+})
+
+describe('taking back', () => {
+  it('goes to the newest release that is kept and not blocked, never merely to the one before', () => {
+    expect(rules.newestKept(stateWith(served(1, 'kept'), served(2, 'undone'), served(3, 'provisional')))?.release.number).toBe(1)
+    expect(rules.newestKept(stateWith(served(1, 'kept'), served(2, 'kept'), served(2, 'blocked')))?.release.number).toBe(1)
+    expect(rules.newestKept(stateWith(served(1, 'provisional')))).toBeUndefined()
+  })
+
+  it('of what serves provisionally is a job of its own, once', () => {
+    const state = stateWith(served(1, 'kept'), served(2, 'provisional'))
+    expect(rules.receiveUndo(state, request(2).id, 5)).toBeUndefined()
+    expect(rules.receiveUndo(state, request(2).id, 6)).toBeUndefined()
+    expect(state.undos).toEqual([request(2).id])
+  })
+
+  it('of what does not serve any more only marks it, so that nothing goes back to it', () => {
+    const state = stateWith(served(1, 'provisional'), served(2, 'provisional'))
+    state.answers = [{ requestId: request(1).id, status: 'deployed', at: 1 }]
+    expect(rules.receiveUndo(state, request(1).id, 5)?.status).toBe('undone')
+    expect(state.history[0]?.status).toBe('undone')
+  })
+
+  it('of what failed by itself is done already', () => {
+    const state = stateWith()
+    rules.remember(state, { requestId: request(1).id, status: 'failed', at: 1 })
+    expect(rules.receiveUndo(state, request(1).id, 5)?.status).toBe('undone')
+  })
+
+  it('does not touch what is kept', () => {
+    const state = stateWith(served(1, 'provisional'))
+    expect(rules.receiveKeep(state, request(1).id, 5).status).toBe('kept')
+    expect(rules.receiveUndo(state, request(1).id, 6)?.status).toBe('kept')
+    expect(state.history[0]?.status).toBe('kept')
+  })
+})
+
+describe("a person's rollback", () => {
+  const state = stateWith(served(1, 'kept'), served(2, 'undone'), served(3, 'kept'))
+
+  it.each([
+    ['nothing said: the newest kept before the current one', undefined, 1],
+    ['a number', '1', 1],
+    ['a number with #', '#2', 2],
+    ['a digest', release(1).image.digest, 1],
+    ['something it never served', '9', undefined],
+  ])('%s', (_title, to, number) => {
+    expect(rules.findRollbackRelease(state, to === undefined ? {} : { to })?.number).toBe(number)
+  })
+
+  it('goes before all queued deployments, and an undo before both', () => {
+    const busy = stateWith()
+    busy.queue = [request(1)]
+    busy.rollbacks = [{ id: 'b', environment: 'production', actor: { id: 'x', name: 'x' } }]
+    busy.undos = ['u']
+    expect([rules.takeJob(busy)?.type, rules.takeJob(busy)?.type, rules.takeJob(busy)?.type]).toEqual([
+      'undo',
+      'rollback',
+      'deploy',
+    ])
+    expect(rules.takeJob(busy)).toBeUndefined()
+  })
+})

@@ -1,0 +1,57 @@
+/** The control worker: workflows and bookkeeping activities. It holds nothing; Temporal replays. */
+import { Client, WorkflowNotFoundError } from '@temporalio/client'
+import { NativeConnection, Worker } from '@temporalio/worker'
+import { createControlActivities, type ControlDeps } from '../src/activities/control.ts'
+import { taskQueues } from '../src/contract/task-queues.ts'
+import { environmentWorkflowId, runWorkflowId } from '../src/contract/workflow-ids.ts'
+import type { Store } from '../src/store/store.ts'
+
+export interface ControlOptions {
+  store: Store
+  temporal: { address: string; namespace: string }
+  findRules: ControlDeps['findRules']
+  /** The prebuilt workflow bundle. */
+  bundle: string
+}
+
+export async function start(options: ControlOptions): Promise<{ stop(): Promise<void> }> {
+  const { store, temporal, findRules, bundle } = options
+  const connection = await NativeConnection.connect({ address: temporal.address })
+  const client = new Client({ connection, namespace: temporal.namespace })
+  await resetStickyQueues(client, store)
+  const worker = await Worker.create({
+    connection,
+    namespace: temporal.namespace,
+    taskQueue: taskQueues.control,
+    workflowBundle: { codePath: bundle },
+    activities: createControlActivities({ store, client, findRules }),
+    maxCachedWorkflows: 300,
+    // The longest wait after a worker has died.
+    stickyQueueScheduleToStartTimeout: '1s',
+    shutdownGraceTime: '3s',
+    shutdownForceTime: '8s',
+  })
+  const running = worker.run()
+  return {
+    async stop() {
+      if (worker.getState() === 'RUNNING') worker.shutdown()
+      await running
+      await connection.close()
+    },
+  }
+}
+
+/** Tasks that wait for the memory of our earlier life go back to the shared queue at once. */
+async function resetStickyQueues(client: Client, store: Store): Promise<void> {
+  const [runs, environments] = await Promise.all([store.runs.listOpen(), store.environments.list()])
+  const workflowIds = [...runs.map(({ id }) => runWorkflowId(id)), ...environments.map(({ name }) => environmentWorkflowId(name))]
+  for (const workflowId of workflowIds) {
+    try {
+      const { runId } = await client.workflow.getHandle(workflowId).describe()
+      await client.workflowService.resetStickyTaskQueue({ namespace: client.options.namespace, execution: { workflowId, runId } })
+    } catch (error) {
+      // Queued and not yet started: there is nothing to reset.
+      if (!(error instanceof WorkflowNotFoundError)) throw error
+    }
+  }
+}
