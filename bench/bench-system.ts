@@ -1,0 +1,44 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isEndedRun } from '../src/domain/run.ts'
+import type { Run, StepRow } from '../src/store/store.ts'
+import { startSystem, type System } from '../test/helpers/system.ts'
+import { until } from '../test/helpers/until.ts'
+
+export const stepCount = 40
+
+export interface BenchSystem extends System {
+  /** Posts a push and waits for the run's end. */
+  runOnce(pipeline: string): Promise<{ postedAt: number; run: Run; steps: StepRow[] }>
+}
+
+export const oneStep = `name: one\nsteps:\n  only:\n    commands: ["true"]\n`
+export const manySteps = `name: many\nsteps:\n${Array.from({ length: stepCount }, (_, index) => `  s${String(index)}: { commands: ["true"] }\n`).join('')}`
+
+export async function startBenchSystem(): Promise<BenchSystem> {
+  const example = mkdtempSync(join(tmpdir(), 'belay-bench-'))
+  mkdirSync(example, { recursive: true })
+  writeFileSync(join(example, '.belay.yml'), oneStep)
+  const system = await startSystem({ example })
+  rmSync(example, { recursive: true })
+  return {
+    ...system,
+    async runOnce(pipeline) {
+      const sha = await system.commit({ '.belay.yml': pipeline }, 'bench')
+      const postedAt = Date.now()
+      const { id } = await system.push(sha, 'bench')
+      const view = await until('the run ends', async () => {
+        const seen = await system.api<{ run: Run; steps: StepRow[] }>(`/runs/${id}`)
+        return isEndedRun(seen.run.status) ? seen : undefined
+      })
+      if (view.run.status !== 'succeeded') throw new Error(`the run ended ${view.run.status}: ${view.run.reason ?? ''}`)
+      return { postedAt, ...view }
+    },
+  }
+}
+
+export function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}

@@ -1,0 +1,124 @@
+/**
+ * SIGKILL of each process in turn, at three moments of a release: the run ends right, one run per delivery, and the old
+ * or the new release serves throughout.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { StoredRunEvent } from '../../src/domain/run-event.ts'
+import { isEndedRun } from '../../src/domain/run.ts'
+import type { Run, StepRow } from '../../src/store/store.ts'
+import { startSystem, type PartName, type System } from '../helpers/system.ts'
+import { startTraffic, type TrafficProcess } from '../helpers/traffic-process.ts'
+import { until } from '../helpers/until.ts'
+
+const moments = ['in mid-build', 'while the new release is started', 'while it is watched'] as const
+type Moment = (typeof moments)[number]
+
+/** The keeper owns the listening socket: its death costs the requests until it is back. */
+const keeperSilenceMs = 2_500
+
+describe.each(['temporal', 'main', 'runner', 'keeper', 'up'] as const)('SIGKILL of %s', (part) => {
+  let system: System
+  let version = 0
+
+  beforeAll(async () => {
+    system = await startSystem()
+    await release(system, '1')
+    version = 1
+  }, 120_000)
+
+  afterAll(async () => {
+    await system.stop()
+  }, 60_000)
+
+  it.each(moments)('%s', { timeout: 180_000 }, async (moment) => {
+    version += 1
+    const before = await countRuns(system)
+    const traffic = startTraffic(system.edge)
+    try {
+      const sha = await system.commit(
+        { 'version.txt': `${String(version)}\n`, 'behaviour.json': '{ "buildDelayMs": 2000 }\n' },
+        `version ${String(version)}`,
+      )
+      const { id } = await system.push(sha, `version ${String(version)}`)
+      await reach(system, id, moment)
+      system.kill(part)
+      if (part === 'up') await system.restart()
+
+      const view = await waitForEnd(system, id)
+      expect(view.run.reason).toBeUndefined()
+      expect(view.run.status).toBe('succeeded')
+      expect(finishedTwice(view.steps)).toEqual([])
+      expect(await timesBuilt(system, id)).toBe(1)
+      expect(await countRuns(system)).toBe(before + 1)
+      expect(await served(system)).toBe(String(version))
+      await expectServingThroughout(part, traffic)
+    } finally {
+      traffic.kill()
+    }
+  })
+})
+
+async function release(system: System, version: string): Promise<void> {
+  const sha = await system.commit({ 'version.txt': `${version}\n` }, `version ${version}`)
+  const { id } = await system.push(sha, `version ${version}`)
+  const view = await waitForEnd(system, id)
+  expect(view.run.status).toBe('succeeded')
+}
+
+async function reach(system: System, runId: string, moment: Moment): Promise<void> {
+  await until(`the run is ${moment}`, async () => {
+    if (moment === 'in mid-build') return (await readLog(system, runId, 'build')).includes('compiled 3 of 10')
+    const phase = moment === 'while it is watched' ? 'verify' : 'stage'
+    const { items } = await system.api<{ items: StoredRunEvent[] }>(`/runs/${runId}/events?after=0&limit=200`)
+    return items.some(({ body }) => body.type === 'deployment' && body.phase === phase)
+  })
+}
+
+async function expectServingThroughout(part: PartName, traffic: TrafficProcess): Promise<void> {
+  const counts = await traffic.stop()
+  expect(counts.served).toBeGreaterThan(100)
+  if (part === 'keeper') expect(counts.failedForMs, counts.failures.join('\n')).toBeLessThan(keeperSilenceMs)
+  else expect(counts.failures).toEqual([])
+}
+
+async function waitForEnd(system: System, runId: string): Promise<{ run: Run; steps: StepRow[] }> {
+  return until(
+    'the run ends',
+    async () => {
+      const view = await system.api<{ run: Run; steps: StepRow[] }>(`/runs/${runId}`).catch(() => undefined) // The server may be the one that was killed.
+      return view !== undefined && isEndedRun(view.run.status) ? view : undefined
+    },
+    120_000,
+  )
+}
+
+async function countRuns(system: System): Promise<number> {
+  const { items } = await system.api<{ items: Run[] }>('/runs?limit=200')
+  return items.length
+}
+
+async function served(system: System): Promise<string> {
+  const response = await fetch(`${system.edge}/stats`)
+  return ((await response.json()) as { version: string }).version
+}
+
+function finishedTwice(steps: StepRow[]): string[] {
+  const good = steps.filter(({ status }) => status === 'succeeded').map(({ step }) => step)
+  return good.filter((step, index) => good.indexOf(step) !== index)
+}
+
+/** How often the build came to its end, by its own output. */
+async function timesBuilt(system: System, runId: string): Promise<number> {
+  const log = await until('the whole log is there', async () => {
+    const text = await readLog(system, runId, 'build')
+    return text.includes('dist/ is ready') ? text : undefined
+  })
+  return log.split('dist/ is ready').length - 1
+}
+
+async function readLog(system: System, runId: string, step: string): Promise<string> {
+  const response = await fetch(`${system.url}/api/v1/runs/${runId}/steps/${step}/log`, {
+    headers: { authorization: `Bearer ${system.token}` },
+  })
+  return response.ok ? response.text() : ''
+}

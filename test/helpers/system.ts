@@ -1,0 +1,175 @@
+/** A whole Belay for a demo or a test: `belay up` in a directory of its own, with a repository made from an example. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { execa } from 'execa'
+import { findFreePort } from '../../src/process/free-port.ts'
+import { postPush } from './hook.ts'
+import { until } from './until.ts'
+
+export const partNames = ['temporal', 'keeper', 'main', 'runner', 'up'] as const
+export type PartName = (typeof partNames)[number]
+
+/** `up.json`, as `belay up` writes it when everything is ready. */
+interface UpFile {
+  url: string
+  pids: Record<PartName, number>
+}
+
+export interface System {
+  /** Everything lies below it. */
+  directory: string
+  data: string
+  url: string
+  /** Where the environment `production` answers. */
+  edge: string
+  token: string
+  pids(): Record<PartName, number>
+  /** Commits these files to `main` and gives the commit. */
+  commit(files: Record<string, string>, message: string): Promise<string>
+  /** Posts the signed push of a commit; gives the run. */
+  push(sha: string, message: string, deliveryId?: string): Promise<{ id: string; number: number }>
+  /** GET or POST below /api/v1. */
+  api<T>(path: string, body?: unknown): Promise<T>
+  /** SIGKILL to one process; returns its pid. */
+  kill(part: PartName): number
+  /** After `up` was killed: starts it again on the same directory. */
+  restart(): Promise<void>
+  /** What `up` has printed. */
+  output(): string
+  /** Ends `up` and removes the directory. */
+  stop(): Promise<void>
+}
+
+export interface SystemOptions {
+  /** Directory whose files become the repository's first commit; default: examples/hello-service. */
+  example?: string
+  /** Files laid over the example's in the first commit. */
+  files?: Record<string, string>
+  /** Polling interval; default: none, hooks only. */
+  poll?: string
+}
+
+const top = fileURLToPath(new URL(import.meta.url.includes('/dist/') ? '../../..' : '../..', import.meta.url))
+const branch = 'main'
+
+export async function startSystem(options: SystemOptions = {}): Promise<System> {
+  const directory = mkdtempSync(join(tmpdir(), 'belay-'))
+  // Steps may run as another user, who must be able to pass through.
+  chmodSync(directory, 0o711)
+  const data = join(directory, 'data')
+  const repository = join(directory, 'hello-service')
+  const secret = randomBytes(24).toString('hex')
+  const [port, edgePort] = [await findFreePort(), await findFreePort()]
+  const config = join(directory, 'belay.config.yml')
+  writeFileSync(config, configText({ port, edgePort, repository, ...(options.poll === undefined ? {} : { poll: options.poll }) }))
+  await makeRepository(repository, options.example ?? join(top, 'examples/hello-service'), options.files ?? {})
+
+  const printed: string[] = []
+  let up = await startUp()
+
+  async function startUp(): Promise<ChildProcess> {
+    const child = spawn(process.execPath, [join(top, 'dist/src/cli/main.js'), 'up', '--config', config, '--data', data], {
+      cwd: directory,
+      env: { ...process.env, HOOK_SECRET: secret, BELAY_WORK_DIR: join(directory, 'work') },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => printed.push(text))
+    try {
+      await until('belay up is ready', () => {
+        if (child.exitCode !== null) throw new Error(`belay up ended with ${String(child.exitCode)}:\n${printed.join('')}`)
+        return existsSync(join(data, 'up.json')) && readUp().pids.up === child.pid
+      })
+    } catch (error) {
+      child.kill('SIGTERM')
+      throw new Error(`belay up did not get ready:\n${printed.join('')}`, { cause: error })
+    }
+    return child
+  }
+
+  function readUp(): UpFile {
+    return JSON.parse(readFileSync(join(data, 'up.json'), 'utf8')) as UpFile
+  }
+
+  async function ended(child: ChildProcess): Promise<void> {
+    await until('belay up ends', () => child.exitCode !== null || child.signalCode !== null, 30_000)
+  }
+
+  const { url } = readUp()
+  const token = readFileSync(join(data, 'admin-token'), 'utf8').trim()
+  return {
+    directory,
+    data,
+    url,
+    edge: `http://127.0.0.1:${String(edgePort)}`,
+    token,
+    pids: () => readUp().pids,
+    commit: (files, message) => commitFiles(repository, files, message),
+    async push(sha, message, deliveryId) {
+      const hook = { url: `${url}/hooks/hello`, secret, sha, message, ...(deliveryId === undefined ? {} : { deliveryId }) }
+      const { status, body } = await postPush(hook)
+      if (status !== 202) throw new Error(`the push was answered ${String(status)}: ${JSON.stringify(body)}`)
+      return (body as { run: { id: string; number: number } }).run
+    },
+    async api<T>(path: string, body?: unknown) {
+      const response = await fetch(`${url}/api/v1${path}`, {
+        headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+      })
+      if (!response.ok) throw new Error(`${path} was answered ${String(response.status)}: ${await response.text()}`)
+      return (await response.json()) as T
+    },
+    kill(part) {
+      const pid = readUp().pids[part]
+      process.kill(pid, 'SIGKILL')
+      return pid
+    },
+    async restart() {
+      await ended(up)
+      up = await startUp()
+    },
+    output: () => printed.join(''),
+    async stop() {
+      if (up.exitCode === null && up.signalCode === null) up.kill('SIGTERM')
+      await ended(up)
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+function configText(options: { port: number; edgePort: number; repository: string; poll?: string }): string {
+  return `listen: 127.0.0.1:${String(options.port)}
+projects:
+  hello:
+    repository: file://${options.repository}
+    forge: github
+    webhook_secret: { from_env: HOOK_SECRET }
+${options.poll === undefined ? '' : `    poll: ${options.poll}\n`}    environments: [production]
+environments:
+  production: { target: process, edge: { listen: "127.0.0.1:${String(options.edgePort)}" }, health: { http: /healthz } }
+`
+}
+
+async function makeRepository(repository: string, example: string, files: Record<string, string>): Promise<void> {
+  mkdirSync(repository, { mode: 0o755 })
+  cpSync(example, repository, { recursive: true, filter: (source) => !/\/(dist|node_modules)$/.test(source) })
+  await git(repository, ['init', '--quiet', `--initial-branch=${branch}`])
+  await commitFiles(repository, files, 'version 1')
+}
+
+async function commitFiles(repository: string, files: Record<string, string>, message: string): Promise<string> {
+  for (const [file, text] of Object.entries(files)) writeFileSync(join(repository, file), text)
+  await git(repository, ['add', '--all'])
+  await git(repository, ['commit', '--quiet', '--allow-empty', '--message', message])
+  return git(repository, ['rev-parse', 'HEAD'])
+}
+
+/** Git with an identity of its own: it must work in an empty home. */
+async function git(directory: string, args: string[]): Promise<string> {
+  const identity = ['-c', 'user.name=Ana', '-c', 'user.email=ana@example.com', '-c', 'commit.gpgsign=false']
+  const { stdout } = await execa('git', [...identity, ...args], { cwd: directory })
+  return stdout.trim()
+}
