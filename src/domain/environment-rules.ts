@@ -13,7 +13,7 @@ import {
 import type { ReleaseRef } from './release.ts'
 
 export function emptyEnvironment(name: string, fence: number): EnvironmentState {
-  return { name, fence, history: [], queue: [], rollbacks: [], undos: [], answers: [], newest: {} }
+  return { name, fence, revision: 0, history: [], queue: [], rollbacks: [], undos: [], answers: [], newest: {} }
 }
 
 /** What has become of a request, as far as we know it. */

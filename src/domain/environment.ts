@@ -93,6 +93,8 @@ export const EnvironmentState = z.object({
   name: z.string(),
   /** The last fencing number taken. */
   fence: z.number().int().nonnegative(),
+  /** Counts the records made of this state: a late repeat of an older one is ignored. */
+  revision: z.number().int().nonnegative(),
   history: z.array(Served),
   /** The release that traffic goes to; absent: nothing is deployed. */
   current: z.object({ release: ReleaseRef, deploymentId: z.string() }).optional(),

@@ -58,7 +58,7 @@ export type RunEventBody = z.infer<typeof RunEventBody>
 
 /** An event as its writer names it: (source, epoch, n) is unique within the run, and writing it twice is writing it once. */
 export const RunEvent = z.object({
-  /** `run`, `environment/<name>` or `runner/<name>`. */
+  /** `run`, `environment/<name>`, `runner/<name>`, or `store` for an end that its writer did not tell. */
   source: z.string(),
   epoch: z.number().int().nonnegative(),
   n: z.number().int().nonnegative(),

@@ -182,7 +182,7 @@ export interface EnvironmentStore {
   load(name: string): Promise<{ state?: EnvironmentState; fence: number }>
   /** Lower than recorded: `stale`; the same again: fine. */
   takeFence(name: string, fence: number): Promise<void>
-  /** Ignored if a newer fence was recorded already. */
+  /** Ignored if a newer fence, or a newer revision under the same fence, was recorded already. */
   record(state: EnvironmentState, deployment?: Deployment): Promise<void>
   list(): Promise<EnvironmentState[]>
   deployments(input: PageRequest & { environment: string }): Promise<Page<Deployment>>

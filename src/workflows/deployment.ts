@@ -51,6 +51,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
   const faults = new Map<string, 'failed' | 'errored'>()
 
   async function record(deployment?: Deployment): Promise<void> {
+    state.revision += 1
     await inline.recordEnvironment({ state, ...(deployment === undefined ? {} : { deployment }) })
   }
 

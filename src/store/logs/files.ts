@@ -1,0 +1,141 @@
+import { constants } from 'node:fs'
+import { mkdir, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { BelayError } from '../../domain/errors.ts'
+import { syncDirectory } from '../../process/durable-file.ts'
+import { createKeyedLock } from '../keyed-lock.ts'
+import type { Hub } from '../hub.ts'
+import type { LogInfo, LogKey, LogStore } from '../store.ts'
+import type { LogRows } from '../sql/log-rows.ts'
+import { toFileError } from '../sql/store-error.ts'
+import { topics } from '../topics.ts'
+import { logPath } from './paths.ts'
+
+/** What one log may hold; the rest is dropped, and the log says `truncated`. */
+const defaultLimitBytes = 100 * 1024 * 1024
+
+export interface LogFilesOptions {
+  directory: string
+  rows: LogRows
+  hub: Hub
+  limitBytes?: number | undefined
+}
+
+interface Append {
+  offset: number
+  bytes: Buffer
+  final: boolean
+}
+
+/**
+ * One file per log. Bytes are written at the committed end and synced, then the row is raised: what a kill leaves past
+ * the committed end is never read, and the next append writes over it.
+ */
+export function createLogFiles(options: LogFilesOptions): LogStore {
+  const { rows, hub } = options
+  const limit = options.limitBytes ?? defaultLimitBytes
+  const lock = createKeyedLock()
+
+  async function append(key: LogKey, input: Append) {
+    const { directory, file } = logPath(key)
+    await rows.checkWriter(key)
+    const log = await rows.find(key)
+    const end = log?.sizeBytes ?? 0
+    if (log?.truncated === true) return dropAll(key, log, input.final)
+    if (input.offset > end) return { end, gap: true, truncated: false }
+    const fresh = input.bytes.subarray(end - input.offset)
+    if (log?.closed === true) return answerClosed(log, fresh)
+    const taken = fresh.subarray(0, Math.max(0, limit - end))
+    const next = { sizeBytes: end + taken.length, closed: input.final, truncated: taken.length < fresh.length }
+    if (log !== undefined && taken.length === 0 && !next.closed && !next.truncated) return { end, gap: false, truncated: false }
+    if (taken.length > 0) await writeAt(options.directory, { directory, file }, taken, end)
+    if (!(await rows.commit(key, end, next))) return { end: (await rows.find(key))?.sizeBytes ?? 0, gap: true, truncated: false }
+    hub.notify(topics.log(key.runId, key.step))
+    return { end: next.sizeBytes, gap: false, truncated: next.truncated }
+  }
+
+  /** A full log takes nothing more but its close, wherever the sender believes it ends. */
+  async function dropAll(key: LogKey, log: LogInfo, final: boolean) {
+    const end = log.sizeBytes
+    if (final && !log.closed) {
+      await rows.commit(key, end, { sizeBytes: end, closed: true, truncated: true })
+      hub.notify(topics.log(key.runId, key.step))
+    }
+    return { end, gap: false, truncated: true }
+  }
+
+  return {
+    append: async (key, input) => lock(logPath(key).file, () => append(key, input)),
+    list: (runId, step) => rows.list(runId, step),
+    async read(key, { offset, length }) {
+      const committed = (await rows.find(key))?.sizeBytes ?? 0
+      const wanted = Math.max(0, Math.min(length, committed - offset))
+      if (wanted === 0) return Buffer.alloc(0)
+      return readAt(join(options.directory, logPath(key).file), offset, wanted)
+    },
+    waitForGrowth(key, { size, timeoutMs, signal }) {
+      const isReady = async () => {
+        const log = await rows.find(key)
+        return log !== undefined && (log.closed || log.sizeBytes > size)
+      }
+      return hub.wait(topics.log(key.runId, key.step), { timeoutMs, signal, isReady })
+    },
+  }
+}
+
+function answerClosed(log: LogInfo, fresh: Buffer) {
+  if (fresh.length === 0) return { end: log.sizeBytes, gap: false, truncated: false }
+  throw new BelayError({
+    code: 'conflict',
+    message: `the log of ${log.step}, attempt ${String(log.attempt)}, is closed at ${String(log.sizeBytes)} bytes`,
+    hint: 'Nothing follows the append that was marked final.',
+  })
+}
+
+async function writeAt(root: string, path: { directory: string; file: string }, bytes: Buffer, position: number): Promise<void> {
+  try {
+    const isFirst = position === 0
+    if (isFirst) await mkdir(join(root, path.directory), { recursive: true, mode: 0o700 })
+    const handle = await open(join(root, path.file), constants.O_RDWR | constants.O_CREAT, 0o600)
+    try {
+      await writeAll(handle, bytes, position)
+      await handle.datasync()
+    } finally {
+      await handle.close()
+    }
+    if (isFirst) syncUpTo(root, path.directory)
+  } catch (error) {
+    throw toFileError(error, 'a log')
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  let written = 0
+  while (written < bytes.length) {
+    const part = await handle.write(bytes, written, bytes.length - written, position + written)
+    written += part.bytesWritten
+  }
+}
+
+/** A file is on disk when every directory that leads to it is. */
+function syncUpTo(root: string, directory: string): void {
+  for (let current = directory; current !== '.'; current = dirname(current)) syncDirectory(join(root, current))
+  syncDirectory(root)
+}
+
+async function readAt(file: string, position: number, length: number): Promise<Buffer> {
+  const handle = await open(file, 'r')
+  try {
+    const bytes = Buffer.alloc(length)
+    let read = 0
+    while (read < length) {
+      const part = await handle.read(bytes, read, length - read, position + read)
+      if (part.bytesRead === 0) throw new BelayError({ code: 'mismatch', message: 'a log is shorter than its row says' })
+      read += part.bytesRead
+    }
+    return bytes
+  } finally {
+    await handle.close()
+  }
+}

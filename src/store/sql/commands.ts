@@ -1,0 +1,98 @@
+import type { ExpressionBuilder } from 'kysely'
+import type { Hub } from '../hub.ts'
+import type { Command, CommandStore } from '../store.ts'
+import { topics } from '../topics.ts'
+import type { StoreDatabase, Tx } from './database.ts'
+import { fromJson, present } from './json.ts'
+import type { CommandTable, Tables } from './schema.ts'
+
+export function createCommandStore(database: StoreDatabase, hub: Hub): CommandStore {
+  async function change(id: number, values: Partial<CommandTable>): Promise<void> {
+    const isThis = (row: ExpressionBuilder<Tables, 'commands'>) => row.and([row('id', '=', id), row('done_at', 'is', null)])
+    await database.write((tx) => tx.updateTable('commands').set(values).where(isThis).execute())
+    // It, or what stood behind it in its run, may be due now.
+    hub.notify(topics.commands)
+  }
+
+  return {
+    async lease(input) {
+      const due = await selectDue(database.read, database.now(), input.limit)
+      // Looked at without the write lock first: an idle dispatcher writes nothing.
+      if (due.length === 0) return []
+      return database.write((tx) => lease(tx, { ...input, now: database.now() }))
+    },
+    async done(id) {
+      const now = database.now()
+      await change(id, { done_at: now, lease_owner: null, lease_until: null, error: null })
+    },
+    async retry(id, { retryAt, error }) {
+      await change(id, { due_at: retryAt, error, lease_owner: null, lease_until: null })
+    },
+    async wait(timeoutMs) {
+      const dueInMs = (await nextDueAt(database)) - database.now()
+      const soonest = Math.max(0, Math.min(timeoutMs, dueInMs))
+      const isReady = async () => (await selectDue(database.read, database.now(), 1)).length > 0
+      await hub.wait(topics.commands, { timeoutMs: soonest, isReady })
+    },
+  }
+}
+
+async function lease(tx: Tx, input: { owner: string; leaseMs: number; limit: number; now: number }): Promise<Command[]> {
+  const due = await selectDue(tx, input.now, input.limit)
+  if (due.length > 0) {
+    await tx
+      .updateTable('commands')
+      .set((row) => ({
+        lease_owner: input.owner,
+        lease_until: input.now + input.leaseMs,
+        attempts: row('attempts', '+', 1),
+      }))
+      .where(
+        'id',
+        'in',
+        due.map((row) => row.id),
+      )
+      .execute()
+  }
+  return due.map(toCommand)
+}
+
+function selectDue(from: StoreDatabase['read'], now: number, limit: number): Promise<CommandTable[]> {
+  return from
+    .selectFrom('commands')
+    .selectAll()
+    .where(isHead)
+    .where('due_at', '<=', now)
+    .where((row) => row.or([row('lease_until', 'is', null), row('lease_until', '<=', now)]))
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+}
+
+/** Undone, and none before it in its run is undone. */
+function isHead(row: ExpressionBuilder<Tables, 'commands'>) {
+  const earlier = row
+    .selectFrom('commands as earlier')
+    .select('earlier.id')
+    .whereRef('earlier.run_id', '=', 'commands.run_id')
+    .whereRef('earlier.id', '<', 'commands.id')
+    .where('earlier.done_at', 'is', null)
+  return row.and([row('done_at', 'is', null), row.not(row.exists(earlier))])
+}
+
+/** When the next head of a run comes due or its lease ends; Infinity if nothing is owed. */
+async function nextDueAt(database: StoreDatabase): Promise<number> {
+  const heads = await database.read.selectFrom('commands').select(['due_at', 'lease_until']).where(isHead).execute()
+  return heads.reduce((soonest, head) => Math.min(soonest, Math.max(head.due_at, head.lease_until ?? 0)), Infinity)
+}
+
+function toCommand(row: CommandTable): Command {
+  return present({
+    id: row.id,
+    runId: row.run_id,
+    kind: row.kind,
+    actor: row.actor === null ? null : fromJson(row.actor),
+    reason: row.reason,
+    attempts: row.attempts,
+  })
+}

@@ -1,0 +1,115 @@
+import { assertNever } from '../../domain/errors.ts'
+import { isEndedRun } from '../../domain/run.ts'
+import type { RunEnding, RunEvent, UndoItem } from '../../domain/run-event.ts'
+import type { Tx } from './database.ts'
+import { fromJson, toJson } from './json.ts'
+import { loadRunRow } from './run-row.ts'
+import type { RunTable } from './schema.ts'
+import { moveStep } from './step-rows.ts'
+
+/** Events in the order given; each that is new and moves something gets the run's next number. */
+export async function recordEvents(tx: Tx, runId: string, events: readonly RunEvent[]): Promise<void> {
+  await loadRunRow(tx, runId)
+  for (const event of events) {
+    if (await isKnown(tx, runId, event)) continue
+    if (await apply(tx, runId, event)) await insertEvent(tx, runId, event)
+  }
+}
+
+/** The run's last write; on an ended run, only the events. `rollback_blocked` is no end: it may be finished again. */
+export async function finishRun(tx: Tx, runId: string, ending: RunEnding, events: readonly RunEvent[]): Promise<void> {
+  await recordEvents(tx, runId, events)
+  const run = await loadRunRow(tx, runId)
+  if (run.ended_at !== null || run.status === ending.status) return
+  await tx
+    .updateTable('runs')
+    .set({
+      status: ending.status,
+      reason: ending.reason ?? null,
+      ended_at: isEndedRun(ending.status) ? ending.at : null,
+    })
+    .where('id', '=', runId)
+    .execute()
+  const isTold = events.some(({ body }) => body.type === 'run' && body.status === ending.status)
+  if (!isTold) await insertEvent(tx, runId, endingEvent(run, ending))
+}
+
+/** Readers must see the end even if its writer sent no event for it. */
+function endingEvent(run: RunTable, ending: RunEnding): RunEvent {
+  const body = { type: 'run' as const, status: ending.status, ...(ending.reason === undefined ? {} : { reason: ending.reason }) }
+  return { source: 'store', epoch: 0, n: run.last_seq, at: ending.at, body }
+}
+
+export async function insertEvent(tx: Tx, runId: string, event: RunEvent): Promise<void> {
+  const { last_seq: seq } = await tx
+    .updateTable('runs')
+    .set((row) => ({ last_seq: row('last_seq', '+', 1) }))
+    .where('id', '=', runId)
+    .returning('last_seq')
+    .executeTakeFirstOrThrow()
+  const { source, epoch, n, at, body } = event
+  await tx
+    .insertInto('run_events')
+    .values({ run_id: runId, seq, source, epoch, n, at, body: toJson(body) })
+    .execute()
+}
+
+async function isKnown(tx: Tx, runId: string, event: RunEvent): Promise<boolean> {
+  const row = await tx
+    .selectFrom('run_events')
+    .select('seq')
+    .where('run_id', '=', runId)
+    .where('source', '=', event.source)
+    .where('epoch', '=', event.epoch)
+    .where('n', '=', event.n)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** Changes the rows that the event is about. False: it tells nothing new and is dropped. */
+async function apply(tx: Tx, runId: string, event: RunEvent): Promise<boolean> {
+  const run = await loadRunRow(tx, runId)
+  const isOpen = run.ended_at === null
+  const { body } = event
+  switch (body.type) {
+    case 'step':
+      return moveStep(tx, { runId, source: event.source, change: body.change, at: event.at, isOpen })
+    case 'run':
+      if (isOpen && !isEndedRun(body.status)) await moveRun(tx, run, body, event.at)
+      return true
+    case 'undo':
+      if (isOpen)
+        await tx
+          .updateTable('runs')
+          .set({ undo: toJson(withItem(run, body.item)) })
+          .where('id', '=', runId)
+          .execute()
+      return true
+    case 'workspace':
+      if (isOpen && body.epoch > run.epoch)
+        await tx.updateTable('runs').set({ epoch: body.epoch }).where('id', '=', runId).execute()
+      return true
+    case 'planned':
+    case 'deployment':
+    case 'waiting':
+      return true
+    default:
+      return assertNever(body)
+  }
+}
+
+/** An end comes by `finish` only, so that the last write cannot be overtaken by its own news. */
+async function moveRun(tx: Tx, run: RunTable, body: { status: RunTable['status']; reason?: string | undefined }, at: number) {
+  const startedAt = run.started_at ?? (body.status === 'running' ? at : null)
+  await tx
+    .updateTable('runs')
+    .set({ status: body.status, reason: body.reason ?? null, started_at: startedAt })
+    .where('id', '=', run.id)
+    .execute()
+}
+
+function withItem(run: RunTable, item: UndoItem): UndoItem[] {
+  const items = fromJson(run.undo)
+  const index = items.findIndex(({ step }) => step === item.step)
+  return index === -1 ? [...items, item] : items.with(index, item)
+}

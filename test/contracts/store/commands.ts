@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest'
+import { ana, makeDelivery, startRun } from './samples.ts'
+import type { OpenStoreUnderTest } from './samples.ts'
+
+const lease = { owner: 'a', leaseMs: 1_000, limit: 10 }
+
+export function commandContract(open: OpenStoreUnderTest): void {
+  describe('commands', () => {
+    test('are leased oldest first, as many as asked for, and not to a second owner', async () => {
+      const { store } = await open()
+      const runs = [await startRun(store), await startRun(store), await startRun(store)]
+      const first = await store.commands.lease({ ...lease, limit: 2 })
+      const second = await store.commands.lease({ ...lease, owner: 'b' })
+      expect(first.map(({ runId }) => runId)).toEqual([runs[0]?.id, runs[1]?.id])
+      expect(second.map(({ runId }) => runId)).toEqual([runs[2]?.id])
+    })
+
+    test('are leased again when the lease has run out, counted as tried', async () => {
+      const { store, clock } = await open()
+      await startRun(store)
+      expect(await store.commands.lease(lease)).toMatchObject([{ attempts: 0 }])
+      clock.now += 999
+      expect(await store.commands.lease(lease)).toEqual([])
+      clock.now += 1
+      expect(await store.commands.lease(lease)).toMatchObject([{ attempts: 1 }])
+    })
+
+    test('never come back once done', async () => {
+      const { store, clock } = await open()
+      await startRun(store)
+      const [command] = await store.commands.lease(lease)
+      await store.commands.done(command?.id ?? 0)
+      await store.commands.retry(command?.id ?? 0, { retryAt: clock.now, error: 'late' })
+      clock.now += 10_000
+      expect(await store.commands.lease(lease)).toEqual([])
+    })
+
+    test('a retried one comes back at its time, not before', async () => {
+      const { store, clock } = await open()
+      await startRun(store)
+      const [command] = await store.commands.lease(lease)
+      await store.commands.retry(command?.id ?? 0, { retryAt: clock.now + 500, error: 'away' })
+      expect(await store.commands.lease(lease)).toEqual([])
+      clock.now += 500
+      expect(await store.commands.lease(lease)).toMatchObject([{ id: command?.id, attempts: 1 }])
+    })
+
+    test('one behind an undone one of the same run waits for it', async () => {
+      const { store, clock } = await open()
+      const run = await startRun(store)
+      const [start] = await store.commands.lease(lease)
+      await store.runs.cancel({ runId: run.id, actor: ana, reason: 'wrong branch' })
+      expect(await store.commands.lease(lease)).toEqual([])
+      await store.commands.retry(start?.id ?? 0, { retryAt: clock.now + 500, error: 'away' })
+      expect(await store.commands.lease(lease)).toEqual([])
+      clock.now += 500
+      expect(await store.commands.lease(lease)).toMatchObject([{ id: start?.id, kind: 'start' }])
+      await store.commands.done(start?.id ?? 0)
+      expect(await store.commands.lease(lease)).toMatchObject([
+        { kind: 'cancel', runId: run.id, actor: ana, reason: 'wrong branch' },
+      ])
+    })
+
+    test('waiting ends at once when one is due', async () => {
+      const { store } = await open()
+      await startRun(store)
+      await expect(store.commands.wait(60_000)).resolves.toBeUndefined()
+    })
+
+    test('waiting ends with the write that makes one due', async () => {
+      const { store } = await open()
+      const waiting = store.commands.wait(60_000)
+      await store.deliveries.accept(makeDelivery('d1'))
+      await expect(waiting).resolves.toBeUndefined()
+    })
+
+    test('waiting ends when its time is up', async () => {
+      const { store } = await open()
+      await store.commands.wait(1)
+      expect(await store.commands.lease(lease)).toEqual([])
+    })
+
+    test('waiting ends when the store is closed', async () => {
+      const { store, reopen } = await open()
+      const waiting = store.commands.wait(60_000)
+      await reopen()
+      await expect(waiting).resolves.toBeUndefined()
+    })
+  })
+}

@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest'
+import { digestOf, makeReleaseRef, makeTrigger, readAllPages, sha, startRun } from './samples.ts'
+import type { OpenStoreUnderTest } from './samples.ts'
+
+export function restContract(open: OpenStoreUnderTest): void {
+  describe('releases', () => {
+    test('are numbered within the project; (run, step) makes one only', async () => {
+      const { store, clock } = await open()
+      const run = await startRun(store)
+      const { project, sha: commit, image, runId } = makeReleaseRef(run)
+      const artifacts = [{ path: 'dist/a.js', digest: digestOf('a'), sizeBytes: 1, executable: false }]
+      const wanted = { project, sha: commit, image, runId, artifacts, step: 'candidate' }
+      const first = await store.releases.create(wanted)
+      const expected = {
+        id: first.id,
+        project,
+        number: 1,
+        runId,
+        sha: commit,
+        version: '1',
+        image,
+        artifacts,
+        createdAt: clock.now,
+      }
+      expect(first).toEqual(expected)
+      expect(await store.releases.create({ ...wanted, version: 'other' })).toEqual(first)
+      expect(await store.releases.create({ ...wanted, step: 'second', version: 'v2' })).toMatchObject({
+        number: 2,
+        version: 'v2',
+      })
+      expect(await store.releases.find(first.id)).toEqual(first)
+      expect(await store.releases.find('none')).toBeUndefined()
+    })
+
+    test('are listed newest first, page by page, by project', async () => {
+      const { store, clock } = await open()
+      for (const project of ['shop', 'shop', 'blog', 'shop']) {
+        clock.now += 1
+        const run = await startRun(store, { project })
+        const { image } = makeReleaseRef(run)
+        await store.releases.create({ project, sha: run.trigger.sha, image, runId: run.id, artifacts: [], step: 'release' })
+      }
+      const { items } = await readAllPages((cursor) => store.releases.list({ project: 'shop', limit: 1, cursor }))
+      expect(items.map(({ number }) => number)).toEqual([3, 2, 1])
+    })
+  })
+
+  describe('audit, presence, polls', () => {
+    test('audit entries are listed newest first, in the order in which they were written', async () => {
+      const { store, clock } = await open()
+      for (const action of ['a', 'b', 'c']) await store.audit.write({ actor: 'ana', action, subject: 's' })
+      await store.audit.write({ actor: 'ana', action: 'd', subject: 's', data: { step: 'unit' } })
+      const { items } = await readAllPages((cursor) => store.audit.list({ limit: 3, cursor }))
+      expect(items.map(({ action }) => action)).toEqual(['d', 'c', 'b', 'a'])
+      expect(items[0]).toEqual({ seq: 4, at: clock.now, actor: 'ana', action: 'd', subject: 's', data: { step: 'unit' } })
+    })
+
+    test('a runner is known by its newest report', async () => {
+      const { store } = await open()
+      const report = { runner: 'r1', slots: 2, labels: ['linux'] }
+      await store.presence.report({ ...report, busy: 0, at: 10 })
+      await store.presence.report({ ...report, busy: 1, at: 20 })
+      await store.presence.report({ ...report, busy: 2, at: 15 })
+      expect(await store.presence.list()).toEqual([{ runner: 'r1', slots: 2, busy: 1, labels: ['linux'], seenAt: 20 }])
+    })
+
+    test('a polled head is remembered by branch, and starts one run per commit', async () => {
+      const { store } = await open()
+      const trigger = makeTrigger({ source: 'poll' })
+      await store.polls.seen({ project: 'shop', branch: 'docs', sha: sha('0') })
+      expect((await store.runs.list({})).items).toEqual([])
+      await store.polls.seen({ project: 'shop', branch: 'main', sha: sha('1'), trigger })
+      await store.polls.seen({ project: 'shop', branch: 'main', sha: sha('1'), trigger })
+      expect((await store.runs.list({})).items).toMatchObject([{ number: 1, trigger }])
+      await store.polls.seen({ project: 'shop', branch: 'main', sha: sha('2'), trigger: { ...trigger, sha: sha('2') } })
+      expect(await store.polls.heads('shop')).toEqual({ docs: sha('0'), main: sha('2') })
+      expect(await store.commands.lease({ owner: 'a', leaseMs: 1, limit: 10 })).toHaveLength(2)
+    })
+
+    test('a store that can be used answers a ping; one that is closed does not', async () => {
+      const { store, reopen } = await open()
+      await store.ping()
+      await reopen()
+      await expect(store.ping()).rejects.toMatchObject({ code: 'unavailable' })
+    })
+  })
+}
