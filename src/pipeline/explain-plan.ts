@@ -1,0 +1,80 @@
+import type { Plan, PlanStep, Segment } from '../domain/plan.ts'
+import { owesUndo } from '../domain/plan.ts'
+import { sortByNeeds } from './graph.ts'
+
+/** What a plan will do, for `belay plan` to print. */
+export interface PlanExplanation {
+  /** Steps that may start together, wave after wave; skipped ones are not among them. */
+  waves: string[][]
+  segments: Segment[]
+  /** What is taken back if the run fails after all of it has begun, in the order in which it would happen. */
+  undo: { step: string; does: string }[]
+  skipped: { step: string; reason: string }[]
+  /** `implied`: the release that a pipeline's only image is, without a step that says so. */
+  releases: { step: string; from: string[]; version?: string; implied: boolean }[]
+  finally: { step: string; on: string; skip?: string }[]
+}
+
+export function explainPlan(plan: Plan): PlanExplanation {
+  const skipped = findSkipped(plan)
+  const alive = sortByNeeds(plan.steps).filter((step) => !skipped.has(step.id))
+  const waves = wavesOf(alive)
+  const begun = waves.flat().flatMap((id) => alive.filter((step) => step.id === id))
+  return {
+    waves,
+    segments: plan.segments,
+    undo: begun
+      .filter(owesUndo)
+      .reverse()
+      .map((step) => ({ step: step.id, does: describeUndo(step) })),
+    skipped: [...skipped].map(([step, reason]) => ({ step, reason })),
+    releases: plan.steps.flatMap((step) => describeRelease(plan, step)),
+    finally: plan.finally.map(({ id, statuses, skip }) => ({
+      step: id,
+      on: statuses.length === 0 ? 'always' : statuses.join(', '),
+      ...(skip === undefined ? {} : { skip }),
+    })),
+  }
+}
+
+/** Left out by their own `when`, or because what they need is. */
+function findSkipped(plan: Plan): Map<string, string> {
+  const skipped = new Map<string, string>()
+  for (const step of sortByNeeds(plan.steps)) {
+    const missing = step.needs.find((need) => skipped.has(need))
+    if (step.skip !== undefined) skipped.set(step.id, step.skip)
+    else if (missing !== undefined) skipped.set(step.id, `needs ${missing}, which is skipped`)
+  }
+  return skipped
+}
+
+function wavesOf(sorted: readonly PlanStep[]): string[][] {
+  const waveOf = new Map<string, number>()
+  const waves: string[][] = []
+  for (const step of sorted) {
+    const wave = Math.max(-1, ...step.needs.map((need) => waveOf.get(need) ?? -1)) + 1
+    waveOf.set(step.id, wave)
+    ;(waves[wave] ??= []).push(step.id)
+  }
+  return waves
+}
+
+function describeUndo(step: PlanStep): string {
+  if (step.kind === 'deploy') return `${step.deploy.environment} goes back to the newest kept release, verified like a deployment`
+  if (step.undo === undefined) return 'nothing'
+  return `runs ${step.undo.commands.lines.map((line) => `\`${firstLine(line)}\``).join(', ')} (up to ${step.undo.attempts} times)`
+}
+
+function describeRelease(plan: Plan, step: PlanStep): PlanExplanation['releases'] {
+  if (step.kind !== 'release') return []
+  const { from, version } = step.release
+  const images = plan.steps.filter((other) => other.kind === 'build_image')
+  const implied =
+    images.length === 1 && from.length === 1 && version === undefined && step.id === `${images[0]?.id ?? ''}_release`
+  return [{ step: step.id, from, ...(version === undefined ? {} : { version }), implied }]
+}
+
+function firstLine(text: string): string {
+  const [line = '', ...more] = text.trim().split('\n')
+  return line.length > 80 || more.length > 0 ? `${line.slice(0, 80)}…` : line
+}

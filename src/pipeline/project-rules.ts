@@ -1,0 +1,89 @@
+import type { EnvValue, HealthCheck } from '../domain/plan.ts'
+import type { PipelineSketch, StepBody } from './document.ts'
+import { suggestWord } from './nearest-word.ts'
+import type { KeyPath, Places, Problem } from './problem.ts'
+import { problemAtValue, quote, sortProblems } from './problem.ts'
+
+/** What the operator allows a project. */
+export interface ProjectRules {
+  project: string
+  /** Environments that its pipelines may deploy to. */
+  environments: string[]
+  /** By environment: the check that a pipeline may only tighten. */
+  environmentHealth?: Record<string, HealthCheck>
+  /** Names of the secrets that it may use. */
+  secrets: string[]
+}
+
+/** Does the project have what the pipeline names? Steps that are not whole are passed over. */
+export function checkRules(sketch: PipelineSketch, rules: ProjectRules): Problem[] {
+  const { places } = sketch
+  const steps = sketch.steps.flatMap((step) => [
+    ...checkSecrets({ places, rules, path: ['steps', step.id, 'env'], env: step.spec?.env }),
+    ...checkSecrets({ places, rules, path: ['steps', step.id, 'undo', 'env'], env: step.spec?.undo?.env }),
+    ...(step.body?.kind === 'deploy'
+      ? checkDeploy({ places, rules, path: ['steps', step.id, 'deploy'], deploy: step.body.deploy })
+      : []),
+  ])
+  const last = sketch.finally.flatMap((step) =>
+    checkSecrets({ places, rules, path: ['finally', step.id, 'env'], env: step.spec.env }),
+  )
+  return sortProblems([...steps, ...last])
+}
+
+interface Checked {
+  places: Places
+  rules: ProjectRules
+  path: KeyPath
+}
+
+function checkSecrets({ places, rules, path, env = {} }: Checked & { env: Record<string, EnvValue> | undefined }): Problem[] {
+  return Object.entries(env).flatMap(([name, value]) => {
+    if (!('secret' in value) || rules.secrets.includes(value.secret)) return []
+    const message = `the project ${quote(rules.project)} has no secret ${quote(value.secret)}`
+    const hint = suggestWord(value.secret, rules.secrets) ?? 'the operator adds it to `secrets` of belay.config.yml'
+    return [problemAtValue(places, [...path, name, 'from_secret'], { code: 'unknown_secret', message, hint })]
+  })
+}
+
+type DeploySpec = Extract<StepBody, { kind: 'deploy' }>['deploy']
+
+function checkDeploy({ places, rules, path, deploy }: Checked & { deploy: DeploySpec }): Problem[] {
+  const { environment } = deploy
+  if (!rules.environments.includes(environment)) {
+    const message = `the project ${quote(rules.project)} has no environment ${quote(environment)}`
+    const hint =
+      suggestWord(environment, rules.environments) ?? 'the operator adds it to `environments` of the project in belay.config.yml'
+    return [problemAtValue(places, [...path, 'environment'], { code: 'unknown_environment', message, hint })]
+  }
+  const own = rules.environmentHealth
+  const limit = own !== undefined && Object.hasOwn(own, environment) ? own[environment] : undefined
+  if (limit === undefined || deploy.health === undefined) return []
+  return findLooser(deploy.health, limit).map(({ key, allowed }) => {
+    const message = `"${key}" is looser than what the operator set for ${quote(environment)}`
+    return problemAtValue(places, [...path, 'health', key], { code: 'loosens_health', message, hint: `allowed: ${allowed}` })
+  })
+}
+
+type HealthSpec = NonNullable<DeploySpec['health']>
+
+/** Another path may answer whatever it likes, so it is the operator's to choose. */
+function findLooser(health: HealthSpec, limit: HealthCheck): { key: keyof HealthSpec; allowed: string }[] {
+  const { http, interval, healthy_after: healthyAfter, unhealthy_after: unhealthyAfter, timeout } = health
+  const looser: { key: keyof HealthSpec; allowed: string; is: boolean }[] = [
+    { key: 'http', allowed: limit.http, is: http !== undefined && http !== limit.http },
+    { key: 'interval', allowed: `at most ${limit.intervalMs}ms`, is: interval !== undefined && interval > limit.intervalMs },
+    {
+      key: 'healthy_after',
+      allowed: `${limit.healthyAfter} or more`,
+      is: healthyAfter !== undefined && healthyAfter < limit.healthyAfter,
+    },
+    {
+      key: 'unhealthy_after',
+      allowed: `at most ${limit.unhealthyAfter}`,
+      is: unhealthyAfter !== undefined && unhealthyAfter > limit.unhealthyAfter,
+    },
+    { key: 'timeout', allowed: `at most ${limit.timeoutMs}ms`, is: timeout !== undefined && timeout > limit.timeoutMs },
+  ]
+  return looser.filter(({ is }) => is)
+}

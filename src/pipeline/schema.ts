@@ -1,0 +1,163 @@
+import { z } from 'zod'
+import { runStatuses } from '../domain/run.ts'
+import { triggerEvents } from '../domain/trigger.ts'
+import { refuseGlob } from './branch-glob.ts'
+import {
+  duration,
+  imagePath,
+  listOf,
+  mapOf,
+  matching,
+  oneOf,
+  oneOrMore,
+  pipelineEnv,
+  stepEnv,
+  text,
+  wholeNumber,
+  workspacePath,
+} from './schema-values.ts'
+
+/** The shape of a pipeline file: the keys that are carried out. `vocabulary.ts` holds the ones that are not yet. */
+
+const name = matching(/^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$/, 'a name of letters, digits, blanks, . _ and -')
+const stageName = matching(/^[A-Za-z][A-Za-z0-9 _-]{0,62}$/, 'the name of a stage')
+const stepName = text('the name of a step')
+const branchGlob = text('a branch name or glob').superRefine((glob, context) => {
+  const refusal = refuseGlob(glob)
+  if (refusal !== undefined) context.addIssue({ code: 'custom', message: refusal })
+})
+
+const eventName = oneOf(triggerEvents, ['pull_request', 'merge_request', 'tag', 'schedule', 'trigger', 'watch', 'closed'])
+const event = oneOrMore(eventName, 'an event or a list of events').optional()
+const branch = oneOrMore(branchGlob, 'a branch glob or a list of them').optional()
+
+/** The states that a run can have once its outcome is known. */
+export const finallyStatuses = runStatuses.filter((status) => status !== 'queued' && status !== 'running' && status !== 'skipped')
+const status = oneOrMore(oneOf(finallyStatuses), 'a status or a list of them').optional()
+
+function anyOf<Shape extends z.ZodRawShape>(shape: Shape) {
+  const alternatives = listOf(mapOf(shape), 'a map (all of) or a list of maps (any of)')
+  return z.preprocess((value) => (Array.isArray(value) || value === null || value === undefined ? value : [value]), alternatives)
+}
+
+export const When = anyOf({ event, branch })
+export type When = z.infer<typeof When>
+export const FinallyWhen = anyOf({ event, branch, status })
+export type FinallyWhen = z.infer<typeof FinallyWhen>
+
+/** `commands: text` is one line of it. */
+const lines = oneOrMore(text('a command'), 'a list of commands')
+const shell = oneOf(['sh', 'bash'])
+const script = { shell: shell.optional(), working_directory: workspacePath.optional() }
+
+const undo = mapOf({
+  commands: lines,
+  env: stepEnv.optional(),
+  timeout: duration().optional(),
+  retry: mapOf({ max: wholeNumber(0, 100) }).optional(),
+})
+
+const retry = mapOf({
+  max: wholeNumber(0, 10),
+  on: listOf(oneOf(['failed', 'errored', 'timed_out']), 'a list of failed, errored, timed_out').optional(),
+  exit_codes: listOf(wholeNumber(1, 255), 'a list of exit codes').optional(),
+  backoff: duration(0).optional(),
+})
+
+const buildImage = mapOf({
+  builder: oneOf(['pack'], ['docker', 'buildah', 'auto']),
+  repository: matching(
+    /^(?=.{1,200}$)[a-z0-9]+(?:[._/-][a-z0-9]+)*$/,
+    'a repository like shop/app: small letters and digits, parted by . _ - or /',
+  ),
+  tags: listOf(text('a tag'), 'a list of tags').optional(),
+  files: z
+    .record(workspacePath, imagePath, { error: 'a map: path in the workspace → absolute path in the image' })
+    .refine((files) => Object.keys(files).length > 0, { error: 'a map of files, not empty' }),
+  entrypoint: listOf(text('a word of the command line'), 'a list: program and arguments'),
+  user: wholeNumber(0, 999_999_999).optional(),
+})
+
+const release = mapOf({ from: listOf(stepName, 'a list of steps'), version: text('a version').optional() })
+
+const health = mapOf({
+  http: matching(/^\/[\x21-\x7e]{0,500}$/, 'a path like /healthz').optional(),
+  interval: duration(100).optional(),
+  healthy_after: wholeNumber(1, 100).optional(),
+  unhealthy_after: wholeNumber(1, 100).optional(),
+  timeout: duration().optional(),
+})
+
+const deploy = mapOf({
+  environment: text('the name of an environment'),
+  strategy: oneOf(['blue_green'], ['recreate', 'rolling', 'canary']).optional(),
+  health: health.optional(),
+  bake: mapOf({ for: duration(0) }).optional(),
+})
+
+export const stepShape = {
+  stage: stageName.optional(),
+  needs: z.array(stepName, { error: 'a list of steps' }).optional(),
+  when: When.optional(),
+  timeout: duration().optional(),
+  retry: retry.optional(),
+  env: stepEnv.optional(),
+  artifacts: mapOf({
+    paths: listOf(workspacePath, 'a list of paths'),
+    exclude: listOf(workspacePath, 'a list of paths').optional(),
+  }).optional(),
+  undo: undo.optional(),
+  commands: lines.optional(),
+  script: lines.optional(),
+  run: lines.optional(),
+  ...script,
+  build_image: buildImage.optional(),
+  release: release.optional(),
+  deploy: deploy.optional(),
+}
+export const StepSchema = mapOf(stepShape)
+
+export const finallyShape = {
+  when: FinallyWhen.optional(),
+  commands: lines.optional(),
+  script: lines.optional(),
+  run: lines.optional(),
+  env: stepEnv.optional(),
+  timeout: duration().optional(),
+  ...script,
+}
+export const FinallySchema = mapOf(finallyShape)
+
+/** What stands around the steps. */
+export const headShape = {
+  name: name.optional(),
+  when: When.optional(),
+  timeout: duration().optional(),
+  stages: listOf(stageName, 'a list of names').optional(),
+  env: pipelineEnv.optional(),
+  rollback: mapOf({ timeout: duration() }).optional(),
+  steps: z.unknown().optional(),
+  finally: z.unknown().optional(),
+}
+export const HeadSchema = mapOf(headShape)
+
+/** Keys by place in the file, `*` for any id: what suggestions are made from. */
+export const knownKeys: Readonly<Record<string, readonly string[]>> = {
+  '': Object.keys(headShape),
+  rollback: ['timeout'],
+  when: ['event', 'branch'],
+  'steps.*': Object.keys(stepShape).filter((key) => key !== 'script' && key !== 'run'),
+  'steps.*.when': ['event', 'branch'],
+  'env.*': ['from_secret'],
+  'steps.*.undo': Object.keys(undo.shape),
+  'steps.*.undo.retry': ['max'],
+  'steps.*.retry': Object.keys(retry.shape),
+  'steps.*.artifacts': ['paths', 'exclude'],
+  'steps.*.build_image': Object.keys(buildImage.shape),
+  'steps.*.release': Object.keys(release.shape),
+  'steps.*.deploy': Object.keys(deploy.shape),
+  'steps.*.deploy.health': Object.keys(health.shape),
+  'steps.*.deploy.bake': ['for'],
+  'finally.*': Object.keys(finallyShape).filter((key) => key !== 'script' && key !== 'run'),
+  'finally.*.when': ['event', 'branch', 'status'],
+}
