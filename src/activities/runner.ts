@@ -1,0 +1,99 @@
+/** How workflows reach a runner: heartbeats, cancellation and failures as Temporal wants them; the work is the runner's. */
+import { Context } from '@temporalio/activity'
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common'
+import type { RunnerActivities } from '../contract/activities.ts'
+import { failureTypes, toApplicationFailure, type RunnerRestartedDetails } from '../contract/failures.ts'
+import { BelayError } from '../domain/errors.ts'
+import type { Runner } from '../runner/create-runner.ts'
+import type { Task } from '../runner/runner-deps.ts'
+import { stopReasonOf, stopWith, type StopReason } from '../runner/stop.ts'
+
+export interface RunnerActivityDeps {
+  runner: Pick<Runner, 'openWorkspace' | 'runSegment' | 'runScript' | 'closeWorkspace'>
+}
+
+export function createRunnerActivities({ runner }: RunnerActivityDeps): RunnerActivities {
+  return {
+    openWorkspace: async (input) => await carryOut(async (task) => await orCancelled(task, runner.openWorkspace(input, task))),
+    runSegment: async (input) => await carryOut(async (task) => await runner.runSegment(input, task)),
+    async runScript(input) {
+      return await carryOut(async (task) => {
+        const outcome = await orCancelled(task, runner.runScript(input, task))
+        if (outcome !== undefined) return outcome
+        throwIfCancelled(task)
+        const { script } = input
+        throw restarted([script.type === 'undo' ? script.step : script.step.id])
+      })
+    },
+    closeWorkspace: async ({ runId }) => await carryOut(async () => await runner.closeWorkspace(runId)),
+  }
+}
+
+const heartbeatMs = 1_000
+
+/** Heartbeats while the work goes on, and hands its cancellation and its errors over. */
+async function carryOut<T>(work: (task: Task) => Promise<T>): Promise<T> {
+  const context = Context.current()
+  let details: unknown
+  const timer = setInterval(() => context.heartbeat(details), heartbeatMs)
+  try {
+    return await work({
+      token: context.info.base64TaskToken,
+      signal: stopSignalOf(context),
+      progress: (next) => (details = next),
+    })
+  } catch (error) {
+    throw toFailure(error)
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+/** Temporal says why it stops an activity; only a request to cancel is an end. */
+function stopSignalOf(context: Context): AbortSignal {
+  const controller = new AbortController()
+  const stop = () => stopWith(controller, reasonOf(context))
+  if (context.cancellationSignal.aborted) stop()
+  else context.cancellationSignal.addEventListener('abort', stop, { once: true })
+  return controller.signal
+}
+
+function reasonOf(context: Context): StopReason {
+  if (context.cancellationDetails?.cancelRequested === true) return 'cancelled'
+  return context.cancellationDetails?.workerShutdown === true ? 'drained' : 'lost'
+}
+
+/** For work without a result of its own for "cancelled": a cancellation must stay one. */
+async function orCancelled<T>(task: Task, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throwIfCancelled(task)
+    throw error
+  }
+}
+
+function throwIfCancelled(task: Task): void {
+  if (stopReasonOf(task.signal) === 'cancelled') throw new CancelledFailure('cancelled')
+}
+
+/** What the workflow is told of an activity that this runner cut short, in this life or an earlier one. */
+export function restarted(interrupted: string[], outcomes: RunnerRestartedDetails['outcomes'] = []): ApplicationFailure {
+  const details: RunnerRestartedDetails = { outcomes, interrupted }
+  return ApplicationFailure.create({
+    type: failureTypes.runnerRestarted,
+    message: 'the runner was restarted',
+    nonRetryable: false,
+    details: [details],
+  })
+}
+
+function toFailure(error: unknown): Error {
+  if (error instanceof CancelledFailure) return error
+  if (!(error instanceof BelayError)) return toApplicationFailure(error)
+  const { message } = error
+  if (error.code === 'stale') return ApplicationFailure.create({ type: failureTypes.staleEpoch, message, nonRetryable: true })
+  if (error.code === 'not_found')
+    return ApplicationFailure.create({ type: failureTypes.workspaceGone, message, nonRetryable: true })
+  return toApplicationFailure(error)
+}

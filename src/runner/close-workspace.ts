@@ -1,0 +1,15 @@
+/** The end of a run on this runner: nothing of it goes on, and nothing of it is left but logs on their way. */
+import { killTagged, tagOf } from './leftovers.ts'
+import type { RunnerDeps } from './runner-deps.ts'
+
+type CloseDeps = Pick<RunnerDeps, 'inFlight' | 'journals' | 'workspaces' | 'stops'>
+
+/** Twice: nothing to do. */
+export async function closeWorkspace(deps: CloseDeps, runId: string): Promise<void> {
+  await deps.inFlight.stopRun(runId)
+  const tags = new Set(deps.journals.list(runId).map((record) => tagOf(record.begun)))
+  for (const tag of tags) await killTagged(tag)
+  await deps.workspaces.remove(runId)
+  deps.journals.remove(runId)
+  deps.stops.forget(runId)
+}

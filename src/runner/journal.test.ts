@@ -1,0 +1,91 @@
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Outcome } from '../domain/step.ts'
+import { createJournals, type Journals } from './journal.ts'
+
+const runId = '0f8fad5b-d9cb-469f-a165-70867728950e'
+const identity = { pid: 12, startTime: '34', bootId: 'boot' }
+const outcome: Outcome = { step: 'build', attempt: 1, epoch: 3, status: 'succeeded', startedAt: 1, endedAt: 2, exitCode: 0 }
+
+describe('journal', () => {
+  let directory: string
+  let journals: Journals
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'belay-journal-'))
+    journals = createJournals(directory)
+  })
+  afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+  const begin = () => journals.begin({ runId, epoch: 3, work: 'segment', token: 'dG9rZW4=' })
+  const fileOf = (index = 0) => join(directory, runId, readdirSync(join(directory, runId)).sort()[index] ?? '')
+
+  it('tells the next life what finished and what was running, with its process group', () => {
+    const journal = begin()
+    journal.started('build', 1)
+    journal.spawned('build', { ...identity, pid: 11 })
+    journal.outcome(outcome)
+    journal.started('test', 1)
+    journal.spawned('test', identity)
+    const [record] = createJournals(directory).list()
+    expect(record).toMatchObject({
+      outcomes: [outcome],
+      interrupted: ['test'],
+      identities: [identity],
+      returned: false,
+      reported: false,
+    })
+    expect(record?.begun.token).toBe('dG9rZW4=')
+  })
+
+  it('leaves out a line that a kill tore, and keeps those before it', () => {
+    const journal = begin()
+    journal.started('build', 1)
+    journal.outcome(outcome)
+    const { length } = readFileSync(fileOf())
+    truncateSync(fileOf(), length - 5)
+    expect(journals.list(runId)[0]).toMatchObject({ outcomes: [], interrupted: ['build'] })
+  })
+
+  it('goes on after a torn line without losing the next one', () => {
+    begin()
+    appendFileSync(fileOf(), '{"type":"outc')
+    const [record] = journals.list()
+    if (record === undefined) throw new Error('no record')
+    journals.markReported(record)
+    expect(journals.list()[0]?.reported).toBe(true)
+  })
+
+  it('ignores a file whose first line is no journal', () => {
+    begin()
+    truncateSync(fileOf(), 8)
+    expect(journals.list()).toEqual([])
+  })
+
+  it('lists the journals of a run in the order in which they began', () => {
+    begin()
+    journals.begin({ runId, epoch: 4, work: 'script', token: 'eA==' })
+    journals.begin({ runId, epoch: 5, work: 'opening', token: 'eQ==' })
+    expect(journals.list(runId).map((record) => record.begun.epoch)).toEqual([3, 4, 5])
+  })
+
+  it('counts a step that we stopped ourselves as interrupted', () => {
+    const journal = begin()
+    journal.started('build', 1)
+    journal.interrupted('build')
+    journal.returned()
+    expect(journals.list()[0]).toMatchObject({ interrupted: ['build'], returned: true })
+  })
+
+  it('removes all journals of a run, and nothing to remove is fine', () => {
+    begin()
+    journals.remove(runId)
+    journals.remove(runId)
+    expect(journals.list()).toEqual([])
+  })
+
+  it('takes no run id that is not one, so that no path leaves its directory', () => {
+    expect(() => journals.remove('../../etc')).toThrow(/uuid/i)
+  })
+})

@@ -1,0 +1,154 @@
+/**
+ * What this runner was doing, one file per activity: enough for the next life to stop what is left of it, to tell
+ * Temporal at once, and to do nothing twice that had finished.
+ */
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { Outcome } from '../domain/step.ts'
+import { openSyncedLines, parseLines } from '../process/durable-file.ts'
+import type { ProcessIdentity } from '../process/identity.ts'
+
+const Identity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() })
+
+/** The first line: which activity it is. */
+const Begun = z.object({
+  type: z.literal('begun'),
+  runId: z.string(),
+  epoch: z.number().int(),
+  work: z.enum(['segment', 'script', 'opening']),
+  /** Temporal's task token, base64. */
+  token: z.string(),
+})
+export type Begun = z.infer<typeof Begun>
+
+const Line = z.discriminatedUnion('type', [
+  Begun,
+  /** On disk before the spawn. */
+  z.object({ type: z.literal('started'), step: z.string(), attempt: z.number().int() }),
+  z.object({ type: z.literal('spawned'), step: z.string(), identity: Identity }),
+  /** On disk before the next step starts. */
+  z.object({ type: z.literal('outcome'), outcome: Outcome }),
+  /** Stopped by us before it had an outcome: it runs again. */
+  z.object({ type: z.literal('interrupted'), step: z.string() }),
+  z.object({ type: z.literal('returned') }),
+  /** Temporal knows: the next life need not tell it again. */
+  z.object({ type: z.literal('reported') }),
+])
+type Line = z.infer<typeof Line>
+
+/** Throws what the file system throws: without a journal nothing may be started. */
+export interface Journal {
+  started(step: string, attempt: number): void
+  spawned(step: string, identity: ProcessIdentity): void
+  outcome(outcome: Outcome): void
+  interrupted(step: string): void
+  returned(): void
+}
+
+/** A journal as its reader sees it. */
+export interface JournalRecord {
+  file: string
+  begun: Begun
+  outcomes: Outcome[]
+  /** Steps that started and have no outcome. */
+  interrupted: string[]
+  /** Their process groups, as far as they were spawned. */
+  identities: ProcessIdentity[]
+  returned: boolean
+  reported: boolean
+}
+
+export interface Journals {
+  begin(begun: Omit<Begun, 'type'>): Journal
+  /** Oldest first; of one run if asked for. What cannot be read as a journal is left out. */
+  list(runId?: string): JournalRecord[]
+  /** Notes that Temporal has been told. */
+  markReported(record: JournalRecord): void
+  /** Twice: nothing to do. */
+  remove(runId: string): void
+}
+
+/** `directory`: one directory per run below it. */
+export function createJournals(directory: string): Journals {
+  const directoryOf = (runId: string) => join(directory, z.uuid().parse(runId))
+  let last = 0
+  return {
+    begin(begun) {
+      const place = directoryOf(begun.runId)
+      mkdirSync(place, { recursive: true, mode: 0o700 })
+      // Names sort in the order in which the activities began; two lives of the runner never share a millisecond's number.
+      last = Math.max(last + 1, Date.now() * 1000)
+      return writeJournal(join(place, `${String(last)}.${begun.work}.jsonl`), { type: 'begun', ...begun })
+    },
+    list(runId) {
+      const runs = runId === undefined ? namesIn(directory) : [runId]
+      return runs.flatMap((run) => {
+        const place = directoryOf(run)
+        return namesIn(place)
+          .sort()
+          .flatMap((name) => readJournal(join(place, name)) ?? [])
+      })
+    },
+    markReported(record) {
+      const lines = openSyncedLines(record.file)
+      lines.append({ type: 'reported' } satisfies Line)
+      lines.close()
+    },
+    remove(runId) {
+      rmSync(directoryOf(runId), { recursive: true, force: true })
+    },
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  }
+}
+
+function writeJournal(file: string, begun: Begun): Journal {
+  const synced = openSyncedLines(file)
+  // A second descriptor for lines that survive our death but need not survive the host's: they cost no sync.
+  const unsynced = openSync(file, 'a', 0o600)
+  const note = (line: Line) => {
+    writeSync(unsynced, `${JSON.stringify(line)}\n`)
+  }
+  const append = (line: Line) => synced.append(line)
+  append(begun)
+  return {
+    started: (step, attempt) => append({ type: 'started', step, attempt }),
+    spawned: (step, identity) => note({ type: 'spawned', step, identity }),
+    outcome: (outcome) => append({ type: 'outcome', outcome }),
+    interrupted: (step) => note({ type: 'interrupted', step }),
+    returned() {
+      note({ type: 'returned' })
+      synced.close()
+      closeSync(unsynced)
+    },
+  }
+}
+
+function readJournal(file: string): JournalRecord | undefined {
+  const lines = parseLines(readFileSync(file, 'utf8')).flatMap((line) => Line.safeParse(line).data ?? [])
+  const [begun] = lines
+  if (begun?.type !== 'begun') return undefined
+  const record: JournalRecord = { file, begun, outcomes: [], interrupted: [], identities: [], returned: false, reported: false }
+  const running = new Map<string, ProcessIdentity | undefined>()
+  for (const line of lines) {
+    if (line.type === 'started') running.set(line.step, undefined)
+    if (line.type === 'spawned') running.set(line.step, line.identity)
+    if (line.type === 'outcome') {
+      record.outcomes.push(line.outcome)
+      running.delete(line.outcome.step)
+    }
+    if (line.type === 'returned') record.returned = true
+    if (line.type === 'reported') record.reported = true
+  }
+  record.interrupted = [...running.keys()]
+  record.identities = [...running.values()].filter((identity) => identity !== undefined)
+  return record
+}

@@ -1,0 +1,214 @@
+/** One attempt of one step, undo or `finally`, from its secrets to its outcome. */
+import { BelayError, messageOf } from '../domain/errors.ts'
+import type { BuildImage, Commands, EnvValue } from '../domain/plan.ts'
+import type { RunIdentity } from '../domain/run.ts'
+import type { StepChange } from '../domain/run-event.ts'
+import type { Outcome, StepResult } from '../domain/step.ts'
+import type { Builder } from '../drivers/builders/builder.ts'
+import { endingOf, stopped, timedOut, type Ending } from './attempt-outcome.ts'
+import type { Journal } from './journal.ts'
+import { keepArtifacts } from './keep-artifacts.ts'
+import type { LogShipper } from './log-shipper.ts'
+import { createMask, type Mask } from './masker.ts'
+import { resolveEnv, type ResolvedEnv } from './resolve-env.ts'
+import { hasCode } from './retry.ts'
+import { runCommand } from './run-command.ts'
+import type { SegmentSession } from './segment-session.ts'
+import type { ServerClient } from './server-client.ts'
+import { composeEnvironment } from './step-environment.ts'
+import { createStepLog, type StepLog } from './step-log.ts'
+import { stopReasonOf } from './stop.ts'
+import type { ArtifactSpec, StepUser, WorkspaceDirs, Workspaces } from './workspace/workspaces.ts'
+
+export interface AttemptDeps {
+  server: ServerClient
+  shipper: LogShipper
+  workspaces: Pick<Workspaces, 'collectArtifacts'>
+  builders: readonly Builder[]
+  /** Where image layouts lie. */
+  images: string
+  /** PATH of the steps. */
+  path: string
+  user?: StepUser | undefined
+  graceMs: number
+  runUrl(runId: string): string
+}
+
+export interface AttemptInput {
+  run: RunIdentity
+  pipeline: string
+  planDigest: string
+  epoch: number
+  step: string
+  attempt: number
+  part: 'step' | 'undo' | 'finally'
+  does: { commands: Commands } | { buildImage: BuildImage }
+  env: Readonly<Record<string, EnvValue>>
+  timeoutMs: number
+  artifacts?: ArtifactSpec | undefined
+  dirs: WorkspaceDirs
+  session: SegmentSession
+  journal: Journal
+  signal: AbortSignal
+  /** Called once the attempt counts as started. */
+  running?(change: StepChange): void
+}
+
+/**
+ * The outcome as it is, no retry decided; undefined if it was interrupted and has to run again. Nothing of its processes is
+ * left. Throws `stale` if the server knows a newer epoch, and what the journal throws.
+ */
+export async function runAttempt(deps: AttemptDeps, input: AttemptInput): Promise<Outcome | undefined> {
+  const { step, attempt, epoch } = input
+  const resolved = await resolveOrEnd(deps, input)
+  if (resolved === 'interrupted') return undefined
+  if ('status' in resolved) return { step, attempt, epoch, endedAt: Date.now(), ...resolved }
+
+  const mask = createMask(resolved.secrets)
+  const startedAt = Date.now()
+  input.journal.started(step, attempt)
+  input.running?.({ step, attempt, epoch, status: 'running', startedAt })
+  const { run, planDigest, part } = input
+  const log = createStepLog(deps.shipper.open({ runId: run.id, planDigest, step, attempt, epoch, part }, input.session), mask)
+  const { ending, result } = await carryOut({ deps, input, log, own: resolved.env }).catch((error: unknown) => {
+    log.end()
+    throw error
+  })
+  if (ending === 'interrupted') {
+    log.note(
+      `cut off: ${stopReasonOf(input.signal) === 'drained' ? 'the runner is being stopped' : 'the workspace was given out again'}`,
+    )
+    log.end()
+    input.journal.interrupted(step)
+    return undefined
+  }
+  if (ending.status !== 'succeeded' && ending.reason !== undefined) log.note(ending.reason)
+  log.end()
+  return composeOutcome({ input, startedAt, ending, result, mask, log })
+}
+
+interface Work {
+  deps: AttemptDeps
+  input: AttemptInput
+  log: StepLog
+  /** The step's own variables. */
+  own: Record<string, string>
+}
+interface Done {
+  ending: Ending
+  result?: StepResult
+}
+
+/** Secrets come before `started`: waiting for the server is no interruption of the step. */
+async function resolveOrEnd(deps: AttemptDeps, input: AttemptInput): Promise<ResolvedEnv | Ending> {
+  if ('buildImage' in input.does) return { env: {}, secrets: {} }
+  const { env, session, timeoutMs } = input
+  const limit = AbortSignal.timeout(Math.min(timeoutMs, 2 ** 31 - 1))
+  try {
+    return await resolveEnv({ env, name: input, session, server: deps.server, signal: AbortSignal.any([input.signal, limit]) })
+  } catch (error) {
+    const reason = stopReasonOf(input.signal)
+    if (reason !== undefined) return stopped(reason)
+    if (limit.aborted) return { ...timedOut(timeoutMs), reason: `${timedOut(timeoutMs).reason}, waiting for its secrets` }
+    if (hasCode(error, 'stale')) throw error
+    return { status: 'errored', reason: reasonOf(error) }
+  }
+}
+
+async function carryOut(work: Work): Promise<Done> {
+  const { input, log } = work
+  if (input.attempt > 1 && input.part === 'step') log.note('a further attempt: the workspace is as the last one left it')
+  try {
+    const done =
+      'commands' in input.does ? await runLines(work, input.does.commands) : await buildImage(work, input.does.buildImage)
+    if (done.ending === 'interrupted' || done.ending.status !== 'succeeded' || input.artifacts === undefined) return done
+    return await keepDeclared(work, done, input.artifacts)
+  } catch (error) {
+    const reason = stopReasonOf(input.signal)
+    if (reason !== undefined) return { ending: stopped(reason) }
+    if (hasCode(error, 'stale')) throw error
+    return { ending: { status: 'errored', reason: reasonOf(error) } }
+  }
+}
+
+async function runLines({ deps, input, log, own }: Work, commands: Commands): Promise<Done> {
+  const { dirs, timeoutMs, signal } = input
+  const env = composeEnvironment({ ...input, own, path: deps.path, runUrl: deps.runUrl(input.run.id) })
+  const end = await runCommand({
+    commands,
+    dirs,
+    env,
+    user: deps.user,
+    timeoutMs,
+    graceMs: deps.graceMs,
+    signal,
+    output: (chunk) => log.write(chunk),
+    spawned: (identity) => input.journal.spawned(input.step, identity),
+  })
+  return { ending: endingOf(end, commands.lines, timeoutMs) }
+}
+
+async function buildImage({ deps, input, log }: Work, build: BuildImage): Promise<Done> {
+  const builder = deps.builders.find((candidate) => candidate.name === build.builder)
+  if (builder === undefined) throw new BelayError({ code: 'not_yet', message: `the builder ${build.builder} is not there yet` })
+  const limit = AbortSignal.timeout(Math.min(input.timeoutMs, 2 ** 31 - 1))
+  const signal = AbortSignal.any([input.signal, limit])
+  try {
+    const image = await builder.build({
+      build,
+      workspace: input.dirs.checkout,
+      images: deps.images,
+      log: (line) => log.write(Buffer.from(`${line}\n`)),
+      signal,
+    })
+    return { ending: { status: 'succeeded' }, result: { image } }
+  } catch (error) {
+    if (stopReasonOf(input.signal) === undefined && limit.aborted) return { ending: timedOut(input.timeoutMs) }
+    // The builder understood and said no: that is the step's failure, not ours.
+    if (hasCode(error, 'refused')) return { ending: { status: 'failed', reason: reasonOf(error) } }
+    throw error
+  }
+}
+
+async function keepDeclared({ deps, input, log }: Work, done: Done, spec: ArtifactSpec): Promise<Done> {
+  const { dirs, session, signal } = input
+  try {
+    const artifacts = await deps.workspaces.collectArtifacts(dirs, spec)
+    await keepArtifacts({ checkout: dirs.checkout, artifacts, session, server: deps.server, signal })
+    log.note(`kept ${String(artifacts.length)} artifact${artifacts.length === 1 ? '' : 's'}`)
+    return { ...done, result: { ...done.result, artifacts } }
+  } catch (error) {
+    if (hasCode(error, 'refused', 'too_large')) return { ending: { status: 'failed', reason: reasonOf(error) } }
+    throw error
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const hint = error instanceof BelayError && error.hint !== undefined ? ` ${error.hint}` : ''
+  return `${messageOf(error)}${hint}`
+}
+
+interface OutcomeParts {
+  input: AttemptInput
+  startedAt: number
+  ending: Exclude<Ending, 'interrupted'>
+  result: StepResult | undefined
+  mask: Mask
+  log: StepLog
+}
+
+function composeOutcome({ input, startedAt, ending, result, mask, log }: OutcomeParts): Outcome {
+  const good = ending.status === 'succeeded'
+  const { reason, ...rest } = ending
+  return {
+    step: input.step,
+    attempt: input.attempt,
+    epoch: input.epoch,
+    startedAt,
+    endedAt: Date.now(),
+    ...rest,
+    ...(reason === undefined ? {} : { reason: mask.maskText(reason) }),
+    ...(good ? {} : { tail: log.tail() }),
+    ...(result === undefined ? {} : { result }),
+  }
+}

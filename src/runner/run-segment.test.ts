@@ -1,0 +1,212 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { startGitServer, type GitServer } from '../../test/helpers/git-server.ts'
+import type { SegmentResult } from '../contract/activities.ts'
+import type { PlanStep } from '../domain/plan.ts'
+import { pack } from '../drivers/builders/pack/pack.ts'
+import { findIdentity } from '../process/identity.ts'
+import type { Runner } from './create-runner.ts'
+import { commandsStep } from './testing/plan.ts'
+import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
+import { waitFor } from './testing/wait-for.ts'
+
+describe('run-segment', () => {
+  let git: GitServer
+  let repository: { url: string; sha: string }
+  beforeAll(async () => {
+    git = await startGitServer()
+    const { url, commit } = await git.createRepository('shop')
+    repository = { url, sha: await commit({ files: { '.belay.yml': 'steps: {}\n', 'a.txt': 'a\n' }, message: 'first' }) }
+  })
+  afterAll(async () => await git.stop())
+
+  let bench: RunnerBench
+  let runner: Runner
+  beforeEach(async () => {
+    bench = await startRunnerBench({ repository, builders: [pack] })
+    runner = bench.createRunner()
+    await bench.open(runner)
+  })
+  afterEach(async () => await bench.stop())
+
+  async function runPlan(steps: PlanStep[]): Promise<SegmentResult> {
+    bench.givePlan(steps)
+    return await runner.runSegment(bench.segment(), createTask())
+  }
+  const statuses = (result: SegmentResult) => result.outcomes.map(({ step, status }) => `${step} ${status}`)
+  const shown = (key: string) => bench.log(key)?.bytes.toString() ?? ''
+
+  it('opens a workspace once per epoch, and reads the pipeline files of the commit', async () => {
+    const opened = await bench.open(runner)
+    expect(opened).toEqual({ runner: 'r1', files: [{ path: '.belay.yml', text: 'steps: {}\n' }] })
+  })
+
+  it('runs steps in the checkout, and tells the server what they printed and how they went', async () => {
+    const result = await runPlan([
+      commandsStep('build', ['cat a.txt', 'echo "$BELAY_BRANCH $BELAY_RUN_NUMBER $BELAY_RUN_URL"']),
+      commandsStep('test', ['echo more >> a.txt; exit 3'], { needs: ['build'] }),
+    ])
+    expect(result.ended).toBe('complete')
+    expect(statuses(result)).toEqual(['build succeeded', 'test failed'])
+    const reason = 'the command failed with exit code 3: echo more >> a.txt; exit 3'
+    expect(result.outcomes[1]).toMatchObject({ exitCode: 3, epoch: 1, attempt: 1, reason })
+    expect(result.outcomes[1]?.tail).toContain('$ echo more')
+    await bench.whenClosed('build/1/step')
+    await bench.whenClosed('test/1/step')
+    expect(shown('build/1/step')).toContain(`main 7 https://belay.example/runs/${bench.runId}\n`)
+  })
+
+  it('numbers its news so that they stay unique and in order', async () => {
+    await runPlan([commandsStep('a', ['true']), commandsStep('b', ['true'], { needs: ['a'] })])
+    await waitFor(() => bench.server.events.length === 4)
+    const { events } = bench.server
+    const told = events.map(({ source, epoch, body }) => [
+      source,
+      epoch,
+      body.type === 'step' ? `${body.change.step} ${body.change.status}` : '',
+    ])
+    expect(told).toEqual(['a running', 'a succeeded', 'b running', 'b succeeded'].map((text) => ['runner/r1', 1, text]))
+    const numbers = events.map(({ n }) => n)
+    expect([...new Set(numbers)].sort((a, b) => a - b)).toEqual(numbers)
+  })
+
+  it('gives a secret to its step only, and shows it nowhere', async () => {
+    bench.server.secrets = { TOKEN: 'correct-horse' }
+    const env = { TOKEN: { secret: 'npm' }, LEVEL: { value: 'high' } }
+    const result = await runPlan([
+      commandsStep('plain', ['env | grep -c TOKEN || true']),
+      commandsStep('secret', ['echo "<$TOKEN> $LEVEL"', 'printf "%s" "$TOKEN" | base64', 'exit 1'], { needs: ['plain'], env }),
+    ])
+    await bench.whenClosed('plain/1/step')
+    await bench.whenClosed('secret/1/step')
+    expect(bench.server.secretsAsked).toEqual([{ step: 'secret', attempt: 1, part: 'step' }])
+    expect(shown('plain/1/step')).toContain('\n0\n')
+    expect(shown('secret/1/step')).toContain('<***> high\n')
+    expect(`${shown('secret/1/step')}${JSON.stringify(result)}`).not.toMatch(/correct-horse|Y29ycmVjdC1ob3JzZ/)
+  })
+
+  it('makes a step errored whose secret is refused, and starts nothing of it', async () => {
+    const body = { code: 'forbidden', detail: 'not bound to this step' }
+    bench.server.fault = ({ path }) => (path.endsWith('/secrets') ? { status: 403, body } : undefined)
+    const result = await runPlan([commandsStep('a', ['touch started'], { env: { TOKEN: { secret: 'npm' } } })])
+    expect(statuses(result)).toEqual(['a errored'])
+    expect(result.outcomes[0]?.reason).toContain('not bound to this step')
+    expect(existsSync(join(bench.checkout(), 'started'))).toBe(false)
+  })
+
+  it('keeps declared artifacts by digest before the step counts as succeeded', async () => {
+    const lines = ['mkdir dist; echo one > dist/x; echo two > dist/y; chmod +x dist/y; ln -s x dist/z']
+    const result = await runPlan([commandsStep('a', lines, { artifacts: { paths: ['dist/'], exclude: [] } })])
+    const artifacts = result.outcomes[0]?.result?.artifacts ?? []
+    const kept = artifacts.map(({ path, executable, digest }) => [
+      path,
+      executable,
+      bench.server.artifacts.get(digest)?.toString(),
+    ])
+    expect(kept).toEqual([
+      ['dist/x', false, 'one\n'],
+      ['dist/y', true, 'two\n'],
+      ['dist/z', false, 'one\n'],
+    ])
+  })
+
+  const imageStep = (files: Record<string, string>): PlanStep => {
+    const { id, needs, env, timeoutMs, retry, segment } = commandsStep('image', [])
+    const build = {
+      builder: 'pack' as const,
+      repository: 'shop/app',
+      tags: ['v1'],
+      files,
+      entrypoint: ['/bin/cat', '/a'],
+      labels: {},
+    }
+    return { id, needs, env, timeoutMs, retry, segment, kind: 'build_image', buildImage: build }
+  }
+
+  it('builds an image, with the builder’s lines in the step’s log', async () => {
+    const result = await runPlan([imageStep({ 'a.txt': '/a' })])
+    const image = result.outcomes[0]?.result?.image
+    expect(image?.repository).toBe('shop/app')
+    await bench.whenClosed('image/1/step')
+    expect(shown('image/1/step')).toContain(image?.digest)
+  })
+
+  it('fails a build that the builder refuses', async () => {
+    const result = await runPlan([imageStep({ 'absent.txt': '/a' })])
+    expect(statuses(result)).toEqual(['image failed'])
+    expect(result.outcomes[0]?.reason).toContain('absent.txt')
+  })
+
+  it.each([
+    { reason: 'cancelled', outcomes: ['a succeeded', 'b cancelled'], line: '[belay] cancelled while it ran\n' },
+    { reason: 'drained', outcomes: ['a succeeded'], line: '[belay] cut off: the runner is being stopped\n' },
+  ] as const)('stops its processes and returns what there is: $reason', async ({ reason, outcomes, line }) => {
+    bench.givePlan([
+      commandsStep('a', ['true']),
+      commandsStep('b', ['echo "pid $$"', 'sleep 600'], { needs: ['a'] }),
+      commandsStep('c', ['true'], { needs: ['b'] }),
+    ])
+    const task = createTask()
+    const running = runner.runSegment(bench.segment(), task)
+    await waitFor(() => shown('b/1/step').includes('$ sleep'))
+    if (reason === 'cancelled') task.stop('cancelled')
+    else void runner.drain()
+    const result = await running
+    expect(result.ended).toBe(reason)
+    expect(statuses(result)).toEqual(outcomes)
+    await bench.whenClosed('b/1/step')
+    expect(findIdentity(Number(/^pid (\d+)/m.exec(shown('b/1/step'))?.[1]))).toBeUndefined()
+    expect(shown('b/1/step')).toContain(line)
+  })
+
+  it('gives way to the same segment under a higher epoch, and refuses a lower one', async () => {
+    bench.givePlan([commandsStep('a', ['echo "$BELAY_STEP_TAG" >> tags', 'test -e second || { touch second; sleep 600; }'])])
+    const older = runner.runSegment(bench.segment(), createTask()).catch((error: unknown) => error)
+    await waitFor(() => existsSync(join(bench.checkout(), 'second')))
+    const { runId } = bench
+    const newer = await runner.runSegment(bench.segment({ workspace: { runId, epoch: 2 } }), createTask())
+    expect(await older).toMatchObject({ code: 'stale' })
+    expect(newer.outcomes).toMatchObject([{ step: 'a', epoch: 2, attempt: 1, status: 'succeeded' }])
+    expect(readFileSync(join(bench.checkout(), 'tags'), 'utf8')).toBe(`${runId}/1\n${runId}/2\n`)
+    await expect(runner.runSegment(bench.segment(), createTask())).rejects.toMatchObject({ code: 'stale' })
+  })
+
+  it('starts no step of a run in another segment once one has failed for good', async () => {
+    bench.givePlan([
+      commandsStep('a', ['false']),
+      commandsStep('b', ['while [ ! -e go ]; do sleep 0.02; done'], { segment: 1 }),
+      commandsStep('c', ['touch started'], { segment: 1, needs: ['b'] }),
+    ])
+    const other = runner.runSegment(bench.segment({ segment: 1 }), createTask())
+    await runner.runSegment(bench.segment(), createTask())
+    writeFileSync(join(bench.checkout(), 'go'), '')
+    expect(await other).toMatchObject({ ended: 'complete', outcomes: [{ step: 'b', status: 'succeeded' }] })
+    expect(existsSync(join(bench.checkout(), 'started'))).toBe(false)
+  })
+
+  it('works on while the server is away, and tells it everything later', async () => {
+    bench.server.fault = ({ path }) => (path.includes('/plans/') ? undefined : 'drop')
+    const result = await runPlan([commandsStep('a', ['echo one']), commandsStep('b', ['echo two'], { needs: ['a'] })])
+    expect(statuses(result)).toEqual(['a succeeded', 'b succeeded'])
+    bench.server.fault = undefined
+    await bench.whenClosed('a/1/step')
+    await bench.whenClosed('b/1/step')
+    await waitFor(() => bench.server.events.length === 4)
+  })
+
+  it('runs an undo in the workspace, with a log of its own', async () => {
+    bench.givePlan([commandsStep('a', [])])
+    const commands = { lines: ['echo back', 'false'], shell: 'sh' as const, workingDirectory: '.' }
+    const { workspace, run, planDigest } = bench.segment()
+    const script = { type: 'undo' as const, step: 'a', undo: { commands, env: {}, timeoutMs: 5_000, attempts: 1 } }
+    const outcome = await runner.runScript({ workspace, run, planDigest, script, attempt: 1 }, createTask())
+    expect(outcome).toMatchObject({ step: 'a', status: 'failed', exitCode: 1, reason: 'line 2 failed with exit code 1: false' })
+    await bench.whenClosed('a/1/undo')
+    expect(shown('a/1/undo')).toContain('\nback\n')
+  })
+
+  it('says so if it does not know the server’s plan', async () => {
+    await expect(runner.runSegment(bench.segment(), createTask())).rejects.toMatchObject({ code: 'refused' })
+  })
+})

@@ -1,0 +1,132 @@
+/** One segment as one activity: lease, slot, journal, steps. */
+import type { SegmentInput, SegmentResult } from '../contract/activities.ts'
+import { BelayError } from '../domain/errors.ts'
+import { mergeOutcomes } from '../domain/outcome.ts'
+import type { Plan, RunnerStep, Segment } from '../domain/plan.ts'
+import { StepChange } from '../domain/run-event.ts'
+import type { Outcome } from '../domain/step.ts'
+import type { Journal } from './journal.ts'
+import { runAttempt, type AttemptInput } from './run-attempt.ts'
+import { runSteps } from './run-steps.ts'
+import type { RunnerDeps, Task } from './runner-deps.ts'
+import { lifetimeOf } from './token-lifetime.ts'
+import { stopReasonOf } from './stop.ts'
+import { doWork, type WorkPlace } from './work.ts'
+
+/** Throws `stale`, `not_found` (no such workspace). Stopped: returns what there is, nothing of it running any more. */
+export async function runSegment(deps: RunnerDeps, input: SegmentInput, task: Task): Promise<SegmentResult> {
+  const { workspace } = input
+  return await doWork(deps, { workspace, work: 'segment', name: `segment/${String(input.segment)}` }, task, async (place) => {
+    const inherited: Outcome[] = []
+    const stoppedEarly = () => ({ outcomes: inherited, ended: returnable(place.signal) })
+    if (place.signal.aborted) return stoppedEarly()
+    const plan = await loadPlan(deps, input, place.signal)
+    if (plan === undefined) return stoppedEarly()
+    const segment = findSegment(plan, input.segment)
+    inherited.push(...inheritOutcomes(deps, input, segment))
+
+    const run = createSegmentRun({ deps, input, plan, segment, place })
+    const known = mergeOutcomes(input.outcomes, inherited)
+    const told = inherited.map(withoutTail)
+    const result = await runSteps({
+      runId: workspace.runId,
+      plan,
+      segment,
+      epoch: workspace.epoch,
+      known,
+      interruptions: input.interruptions,
+      signal: place.signal,
+      stops: deps.stops,
+      runAttempt: run.attempt,
+      record(outcome) {
+        place.journal.outcome(outcome)
+        run.tell(outcome)
+        told.push(withoutTail(outcome))
+        task.progress({ outcomes: told })
+      },
+    })
+    const outcomes = [...inherited, ...result.outcomes]
+    return { outcomes, ended: result.ended === 'complete' ? 'complete' : returnable(place.signal) }
+  })
+}
+
+/** Heartbeats say what is done, not what it printed. */
+function withoutTail(outcome: Outcome): Outcome {
+  const told = { ...outcome }
+  delete told.tail
+  return told
+}
+
+/** What an ended segment may say; a lost one has nobody to say it to. */
+function returnable(signal: AbortSignal): 'cancelled' | 'drained' {
+  const reason = stopReasonOf(signal)
+  if (reason === 'cancelled' || reason === 'drained') return reason
+  throw new BelayError({ code: 'stale', message: 'the workspace was given out again, or the activity timed out' })
+}
+
+async function loadPlan(deps: RunnerDeps, input: SegmentInput, signal: AbortSignal): Promise<Plan | undefined> {
+  try {
+    return await deps.plans.load(input.planDigest, signal)
+  } catch (error) {
+    if (signal.aborted) return undefined
+    throw error
+  }
+}
+
+function findSegment(plan: Plan, id: number): Segment {
+  const segment = plan.segments.find((candidate) => candidate.id === id)
+  if (segment === undefined) throw new BelayError({ code: 'internal', message: `the plan has no segment ${String(id)}` })
+  return segment
+}
+
+/** Outcomes in this runner's journals that the workflow has not heard of: what had finished is not done again. */
+function inheritOutcomes(deps: RunnerDeps, input: SegmentInput, segment: Segment): Outcome[] {
+  const found = deps.journals
+    .list(input.workspace.runId)
+    .flatMap((record) => (record.begun.work === 'segment' ? record.outcomes : []))
+  const mine = found.filter((outcome) => segment.steps.includes(outcome.step))
+  return mergeOutcomes(input.outcomes, mine).slice(input.outcomes.length)
+}
+
+interface SegmentRunInput {
+  deps: RunnerDeps
+  input: SegmentInput
+  plan: Plan
+  segment: Segment
+  place: WorkPlace & { journal: Journal }
+}
+
+function createSegmentRun({ deps, input, plan, segment, place }: SegmentRunInput) {
+  const { workspace, planDigest, run } = input
+  const session = deps.createSession({
+    runId: workspace.runId,
+    epoch: workspace.epoch,
+    planDigest,
+    steps: segment.steps,
+    lifetimeMs: lifetimeOf(plan, segment),
+  })
+  return {
+    tell: (outcome: Outcome) => deps.news.tell(StepChange.parse(outcome), session),
+    async attempt(step: RunnerStep, attempt: number): Promise<Outcome | undefined> {
+      const common: Omit<AttemptInput, 'does'> = {
+        run,
+        pipeline: plan.pipeline,
+        planDigest,
+        epoch: workspace.epoch,
+        step: step.id,
+        attempt,
+        part: 'step',
+        env: step.env,
+        timeoutMs: step.timeoutMs,
+        artifacts: step.artifacts,
+        dirs: place.dirs,
+        session,
+        journal: place.journal,
+        signal: place.signal,
+        running: (change) => deps.news.tell(change, session),
+      }
+      const does = step.kind === 'commands' ? { commands: step.commands } : { buildImage: step.buildImage }
+      return await runAttempt(deps, { ...common, does })
+    },
+  }
+}

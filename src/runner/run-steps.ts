@@ -1,0 +1,132 @@
+/** The steps of one segment, started as `advance` says, until nothing of the segment can go on here. */
+import { advance, type Advance } from '../domain/advance.ts'
+import { isFinal, latestOutcomes, settleOutcome } from '../domain/outcome.ts'
+import { isRunnerStep, loadStep, type Plan, type RunnerStep, type Segment } from '../domain/plan.ts'
+import type { Outcome } from '../domain/step.ts'
+import type { RunStops } from './run-stops.ts'
+import { pause, stopReasonOf, type StopReason } from './stop.ts'
+
+/** After so many interruptions a step is not tried again: it may be what kills the runner. */
+const mostInterruptions = 5
+
+export interface RunStepsInput {
+  runId: string
+  plan: Plan
+  segment: Segment
+  epoch: number
+  /** All outcomes of the run so far. */
+  known: readonly Outcome[]
+  /** How often each step was interrupted so far. */
+  interruptions: Readonly<Record<string, number>>
+  signal: AbortSignal
+  stops: RunStops
+  /** One attempt; undefined if it was stopped before it had an outcome. It heeds `signal` itself. */
+  runAttempt(step: RunnerStep, attempt: number): Promise<Outcome | undefined>
+  /** Puts an outcome on disk; no further step starts before it returns. */
+  record(outcome: Outcome): void
+}
+
+export interface RunStepsResult {
+  /** New outcomes, in the order in which they ended. */
+  outcomes: Outcome[]
+  ended: 'complete' | StopReason
+}
+
+/** Throws what an attempt or `record` throws, once everything that ran has ended. */
+export async function runSteps(input: RunStepsInput): Promise<RunStepsResult> {
+  const { plan, segment, signal, stops, runId } = input
+  const all = [...input.known]
+  const outcomes: Outcome[] = []
+  const running = new Map<string, Promise<void>>()
+  const tried = new Set<string>()
+  const faults: unknown[] = []
+
+  const add = (outcome: Outcome) => {
+    all.push(outcome)
+    outcomes.push(outcome)
+    if (isFinal(outcome) && outcome.status !== 'succeeded' && outcome.status !== 'skipped') stops.stop(runId)
+  }
+  const start = (id: string, attempt: number) => {
+    const step = loadRunnerStep(plan, id)
+    const work = tryStep(input, step, attempt)
+      .then((outcome) => {
+        if (outcome === undefined) return
+        input.record(outcome)
+        add(outcome)
+      })
+      .catch((error: unknown) => faults.push(error))
+      .then(() => void running.delete(id))
+    running.set(id, work)
+  }
+
+  for (;;) {
+    const now = Date.now()
+    const next = advance(plan, all, now)
+    const skipped = next.skipped.filter((outcome) => segment.steps.includes(outcome.step))
+    for (const outcome of skipped) add(outcome)
+    const mayStart = !signal.aborted && !stops.isStopped(runId) && faults.length === 0
+    if (mayStart) {
+      for (const { step, attempt } of startable(next, segment, running)) {
+        const key = `${step}/${String(attempt)}`
+        // An attempt that was stopped without an outcome is not begun again here.
+        if (!tried.has(key)) start(step, attempt)
+        tried.add(key)
+      }
+    }
+    const retryAt = mayStart && !next.stopped ? nextRetry(segment, all, now) : undefined
+    if (running.size === 0 && retryAt === undefined) break
+    await waitForChange(input, running, retryAt === undefined ? undefined : retryAt - now)
+  }
+  if (faults.length > 0) throw faults[0]
+  return { outcomes, ended: endOf(input, all) }
+}
+
+function startable(next: Advance, segment: Segment, running: ReadonlyMap<string, unknown>): Advance['ready'] {
+  return next.ready.filter(({ step }) => segment.steps.includes(step) && !running.has(step))
+}
+
+function loadRunnerStep(plan: Plan, id: string): RunnerStep {
+  const step = loadStep(plan, id)
+  if (isRunnerStep(step)) return step
+  throw new RangeError(`step "${id}" is not for a runner`)
+}
+
+/** An attempt's outcome, with what its retry policy makes of it. */
+async function tryStep(input: RunStepsInput, step: RunnerStep, attempt: number): Promise<Outcome | undefined> {
+  const times = input.interruptions[step.id] ?? 0
+  if (times >= mostInterruptions) {
+    const reason = `runner lost: the step was interrupted ${String(times)} times`
+    return { step: step.id, attempt, epoch: input.epoch, status: 'errored', endedAt: Date.now(), reason }
+  }
+  const outcome = await input.runAttempt(step, attempt)
+  return outcome === undefined ? undefined : settleOutcome(step, outcome)
+}
+
+/** When the next of the segment's own retries is due. */
+function nextRetry(segment: Segment, outcomes: readonly Outcome[], now: number): number | undefined {
+  const latest = latestOutcomes(outcomes)
+  const due = segment.steps.flatMap((id) => latest.get(id)?.retryAt ?? []).filter((at) => at > now)
+  return due.length === 0 ? undefined : Math.min(...due)
+}
+
+/** Until a step ends, a retry is due, or the rest is called off. */
+async function waitForChange(
+  input: RunStepsInput,
+  running: ReadonlyMap<string, Promise<void>>,
+  retryInMs: number | undefined,
+): Promise<void> {
+  const woken = new AbortController()
+  const forget = input.stops.onStop(input.runId, () => woken.abort())
+  const timers = retryInMs === undefined ? [] : [pause(retryInMs, AbortSignal.any([woken.signal, input.signal]))]
+  await Promise.race([...running.values(), ...timers])
+  forget()
+  woken.abort()
+}
+
+function endOf(input: RunStepsInput, outcomes: readonly Outcome[]): RunStepsResult['ended'] {
+  const reason = stopReasonOf(input.signal)
+  if (reason === undefined) return 'complete'
+  const latest = latestOutcomes(outcomes)
+  const isDone = (id: string) => latest.get(id)?.status === 'succeeded' || latest.get(id)?.status === 'skipped'
+  return input.segment.steps.every(isDone) ? 'complete' : reason
+}
