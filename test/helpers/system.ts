@@ -1,23 +1,19 @@
 /** A whole Belay for a demo or a test: `belay up` in a directory of its own, with a repository made from an example. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
+import { createClient, type Client } from '../../src/api/client.ts'
+import { findUpState, type UpState } from '../../src/cli/up/up-file.ts'
 import { findFreePort } from '../../src/process/free-port.ts'
 import { postPush } from './hook.ts'
 import { until } from './until.ts'
 
 export const partNames = ['temporal', 'keeper', 'main', 'runner', 'up'] as const
 export type PartName = (typeof partNames)[number]
-
-/** `up.json`, as `belay up` writes it when everything is ready. */
-interface UpFile {
-  url: string
-  pids: Record<PartName, number>
-}
 
 export interface System {
   /** Everything lies below it. */
@@ -27,13 +23,15 @@ export interface System {
   /** Where the environment `production` answers. */
   edge: string
   token: string
-  pids(): Record<PartName, number>
+  /** The process that is this part now. */
+  pid(part: PartName): number
   /** Commits these files to `main` and gives the commit. */
   commit(files: Record<string, string>, message: string): Promise<string>
   /** Posts the signed push of a commit; gives the run. */
   push(sha: string, message: string, deliveryId?: string): Promise<{ id: string; number: number }>
-  /** GET or POST below /api/v1. */
-  api<T>(path: string, body?: unknown): Promise<T>
+  client: Client
+  /** All that a step has printed so far; empty while there is nothing. */
+  readLog(runId: string, step: string): Promise<string>
   /** SIGKILL to one process; returns its pid. */
   kill(part: PartName): number
   /** After `up` was killed: starts it again on the same directory. */
@@ -81,7 +79,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     try {
       await until('belay up is ready', () => {
         if (child.exitCode !== null) throw new Error(`belay up ended with ${String(child.exitCode)}:\n${printed.join('')}`)
-        return existsSync(join(data, 'up.json')) && readUp().pids.up === child.pid
+        return findUpState(data)?.pid === child.pid
       })
     } catch (error) {
       child.kill('SIGTERM')
@@ -90,8 +88,17 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     return child
   }
 
-  function readUp(): UpFile {
-    return JSON.parse(readFileSync(join(data, 'up.json'), 'utf8')) as UpFile
+  function readUp(): UpState {
+    const state = findUpState(data)
+    if (state === undefined) throw new Error('belay up does not run')
+    return state
+  }
+
+  function pidOf(part: PartName): number {
+    const { pid, parts } = readUp()
+    const found = part === 'up' ? pid : parts[part]
+    if (found === undefined) throw new Error(`no process of ${part} runs`)
+    return found
   }
 
   async function ended(child: ChildProcess): Promise<void> {
@@ -100,13 +107,14 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
 
   const { url } = readUp()
   const token = readFileSync(join(data, 'admin-token'), 'utf8').trim()
+  const client = createClient({ url, token })
   return {
     directory,
     data,
     url,
     edge: `http://127.0.0.1:${String(edgePort)}`,
     token,
-    pids: () => readUp().pids,
+    pid: pidOf,
     commit: (files, message) => commitFiles(repository, files, message),
     async push(sha, message, deliveryId) {
       const hook = { url: `${url}/hooks/hello`, secret, sha, message, ...(deliveryId === undefined ? {} : { deliveryId }) }
@@ -114,16 +122,14 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       if (status !== 202) throw new Error(`the push was answered ${String(status)}: ${JSON.stringify(body)}`)
       return (body as { run: { id: string; number: number } }).run
     },
-    async api<T>(path: string, body?: unknown) {
-      const response = await fetch(`${url}/api/v1${path}`, {
-        headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-        ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
-      })
-      if (!response.ok) throw new Error(`${path} was answered ${String(response.status)}: ${await response.text()}`)
-      return (await response.json()) as T
+    client,
+    async readLog(runId, step) {
+      const chunks: Uint8Array[] = []
+      for await (const chunk of client.readLog({ id: runId }, step)) chunks.push(chunk)
+      return Buffer.concat(chunks).toString('utf8')
     },
     kill(part) {
-      const pid = readUp().pids[part]
+      const pid = pidOf(part)
       process.kill(pid, 'SIGKILL')
       return pid
     },

@@ -21,7 +21,7 @@ export function startTraffic(url: string, perSecond = 60): TrafficProcess {
   child.stdin.write('start\n')
   return {
     async stop() {
-      child.stdin.write('stop\n')
+      child.stdin.end('stop\n')
       await closed
       return JSON.parse(output.join('')) as TrafficCounts
     },

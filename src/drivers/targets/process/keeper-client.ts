@@ -1,0 +1,106 @@
+/** The keeper, asked over its Unix socket. What comes back is checked; what it refuses is thrown with its own code. */
+import { request } from 'node:http'
+import { z } from 'zod'
+import { BelayError, errorCodes, type ErrorCode } from '../../../domain/errors.ts'
+
+export const KeeperInstance = z.object({
+  digest: z.string(),
+  directory: z.string(),
+  url: z.string(),
+  running: z.boolean(),
+  exit: z.string().optional(),
+  tail: z.string().optional(),
+})
+export type KeeperInstance = z.infer<typeof KeeperInstance>
+
+export const KeeperEnvironment = z.object({
+  fence: z.number().int(),
+  active: z.string().optional(),
+  instances: z.array(KeeperInstance),
+  traffic: z.record(z.string(), z.object({ requests: z.number(), errors: z.number() })),
+})
+export type KeeperEnvironment = z.infer<typeof KeeperEnvironment>
+
+export const Activated = z.object({ previousDigest: z.string().optional() })
+
+const isCode = (text: string): text is ErrorCode => Object.hasOwn(errorCodes, text)
+const Refusal = z.object({
+  error: z.object({
+    code: z.string().refine(isCode),
+    message: z.string(),
+    hint: z.string().optional(),
+    retryable: z.boolean().optional(),
+  }),
+})
+
+/** Above the keeper's longest operation: a drain of 30 s and a grace of 10 s. */
+const timeoutMs = 60_000
+const answerLimit = 4 * 1024 * 1024
+
+export interface KeeperClient {
+  /** Throws what the keeper refused with; `unavailable`, retryable, if it cannot be reached or does not answer. */
+  call<T>(schema: z.ZodType<T>, method: 'GET' | 'PUT' | 'POST', path: string, body?: unknown): Promise<T>
+}
+
+export function createKeeperClient(socketPath: string): KeeperClient {
+  return {
+    async call(schema, method, path, body) {
+      const { status, text } = await exchange(socketPath, method, path, body)
+      const parsed = parseJson(text)
+      if (status === 200) return z.object({ answer: schema }).parse(parsed).answer
+      const { code, ...error } = Refusal.parse(parsed).error
+      throw new BelayError({
+        code,
+        message: error.message,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+        ...(error.retryable === undefined ? {} : { retryable: error.retryable }),
+      })
+    },
+  }
+}
+
+function exchange(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<{ status: number | undefined; text: string }> {
+  return new Promise((resolve, reject) => {
+    const unreachable = (cause: Error): void => {
+      reject(
+        new BelayError({
+          code: 'unavailable',
+          message: `the keeper cannot be reached: ${cause.message}`,
+          hint: 'It is started again by `belay up`; if it stays away, see its output.',
+          retryable: true,
+          cause,
+        }),
+      )
+    }
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' }
+    const asking = request({ socketPath, method, path, headers, agent: false, timeout: timeoutMs }, (response) => {
+      const chunks: Buffer[] = []
+      let size = 0
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size > answerLimit) response.destroy(new Error('its answer is too long'))
+        else chunks.push(chunk)
+      })
+      response.once('error', unreachable)
+      response.once('end', () => {
+        resolve({ status: response.statusCode, text: Buffer.concat(chunks).toString('utf8') })
+      })
+    })
+    asking.once('timeout', () => asking.destroy(new Error('no answer in time')))
+    asking.once('error', unreachable)
+    asking.end(body === undefined ? undefined : JSON.stringify(body))
+  })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new BelayError({ code: 'unavailable', message: "the keeper's answer was cut", retryable: true, cause: error })
+  }
+}

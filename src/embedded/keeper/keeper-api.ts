@@ -1,0 +1,65 @@
+/**
+ * What the keeper understands, as HTTP and JSON over its Unix socket. Answers are `{ answer }` or, with the HTTP status of
+ * the code, `{ error: { code, message, hint, retryable } }`.
+ *
+ *   GET  /healthz                          the keeper is there
+ *   GET  /environments/NAME                `EnvironmentView`
+ *   PUT  /environments/NAME/edge           `EdgeRequest` → where it listens now
+ *   POST /environments/NAME/stage          `StageRequest` → `InstanceView`
+ *   POST /environments/NAME/activate       `ActivateRequest` → `{ previousDigest? }`
+ *   POST /environments/NAME/retire, clear  `Operation` → `{}`
+ *   POST /stop                             drains, stops the applications, remembers what served
+ */
+import { z } from 'zod'
+import { Digest } from '../../domain/step.ts'
+
+export const EnvironmentName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/)
+
+export const EdgeRequest = z.strictObject({ host: z.string().min(1).max(255), port: z.number().int().min(0).max(65535) })
+export type EdgeRequest = z.infer<typeof EdgeRequest>
+
+/** Names one operation; a repeat keeps both numbers and gets the recorded answer. */
+export const Operation = z.strictObject({ fence: z.number().int().nonnegative(), operationId: z.string().min(1).max(500) })
+export type Operation = z.infer<typeof Operation>
+
+/** How to start a release: everything is decided, nothing is looked up. */
+export const StageRequest = Operation.extend({
+  digest: Digest,
+  /** The unpacked release, inside the directory of applications. */
+  directory: z.string().startsWith('/'),
+  /** Where it starts: that directory or one inside it. */
+  workingDirectory: z.string().startsWith('/'),
+  command: z.array(z.string()).min(1).max(1000),
+  /** With the values of secrets; PORT and PATH are the keeper's. */
+  env: z.record(z.string().regex(/^[^=\0]+$/), z.string()),
+  /** Used when the keeper is root; absent: nobody. */
+  user: z.strictObject({ uid: z.number().int().nonnegative(), gid: z.number().int().nonnegative() }).optional(),
+})
+export type StageRequest = z.infer<typeof StageRequest>
+
+export const ActivateRequest = Operation.extend({ digest: Digest })
+export type ActivateRequest = z.infer<typeof ActivateRequest>
+
+export interface InstanceView {
+  id: string
+  digest: string
+  directory: string
+  url: string
+  /** Alive, or, once traffic went to it, about to be again. */
+  running: boolean
+  /** How its process ended, the last time it did. */
+  exit?: string
+  /** What it printed last, once it has ended: at most 8 KiB, with whatever secrets it printed. */
+  tail?: string
+  restarts: number
+  inFlight: number
+}
+
+export interface EnvironmentView {
+  edge?: EdgeRequest & { listening: boolean }
+  fence: number
+  active?: string
+  instances: InstanceView[]
+  /** By digest, since its last activation. */
+  traffic: Record<string, { requests: number; errors: number }>
+}

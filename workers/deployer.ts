@@ -1,0 +1,114 @@
+/** The deployer: one activity worker that reaches targets and holds the environments' credentials. */
+import { NativeConnection, Worker } from '@temporalio/worker'
+import { createDeployerActivities } from '../src/activities/deployer.ts'
+import type { Config, EnvironmentConfig } from '../src/config/config.ts'
+import type { Places } from '../src/config/places.ts'
+import { taskQueues } from '../src/contract/task-queues.ts'
+import { BelayError, messageOf } from '../src/domain/errors.ts'
+import type { EnvValue } from '../src/domain/plan.ts'
+import { secretProviders } from '../src/drivers/secrets/index.ts'
+import { targets } from '../src/drivers/targets/index.ts'
+import { keeperSocket } from '../src/embedded/keeper/keeper-socket.ts'
+import { createMask } from '../src/runner/masker.ts'
+
+export interface DeployerOptions {
+  config: Config
+  places: Places
+  temporal: { address: string; namespace: string }
+  /** Shared with other workers of the process, which then close it. Default: one of its own. */
+  connection?: NativeConnection
+}
+
+const openEdgesAgainMs = 1_000
+
+export async function start(options: DeployerOptions): Promise<{ stop(): Promise<void> }> {
+  const { config, places, temporal } = options
+  const target = targets[0].create({
+    socket: keeperSocket(places.keeper),
+    images: places.images,
+    apps: places.apps,
+    edges: Object.fromEntries(Object.values(config.environments).map(({ name, edge }) => [name, edge])),
+    resolveEnv: async (environment) => resolveEnv(config, find(config, environment).env),
+  })
+  const activities = createDeployerActivities({
+    targetOf: (environment) => {
+      find(config, environment)
+      return target
+    },
+    healthOf: (environment) => find(config, environment).health,
+    async mask(environment, text) {
+      const secret = Object.entries(find(config, environment).env).filter(([, value]) => 'secret' in value)
+      return createMask(await resolveEnv(config, Object.fromEntries(secret))).maskText(text)
+    },
+  })
+  const connection = options.connection ?? (await NativeConnection.connect({ address: temporal.address }))
+  const worker = await Worker.create({
+    connection,
+    namespace: temporal.namespace,
+    taskQueue: taskQueues.deployer,
+    activities,
+    // Also the delay of a cancellation.
+    maxHeartbeatThrottleInterval: '2s',
+    defaultHeartbeatThrottleInterval: '2s',
+    shutdownGraceTime: '2s',
+    shutdownForceTime: '8s',
+  })
+  const stopOpening = keepTrying(() => target.openEdges())
+  const running = worker.run()
+  return {
+    async stop() {
+      stopOpening()
+      if (worker.getState() === 'RUNNING') worker.shutdown()
+      await running
+      if (options.connection === undefined) await connection.close()
+    },
+  }
+}
+
+function find(config: Config, name: string): EnvironmentConfig {
+  const environment = config.environments[name]
+  if (environment !== undefined) return environment
+  throw new BelayError({
+    code: 'not_found',
+    message: `there is no environment ${name}`,
+    hint: 'Add it to `environments` in belay.config.yml.',
+  })
+}
+
+async function resolveEnv(config: Config, env: Readonly<Record<string, EnvValue>>): Promise<Record<string, string>> {
+  const entries = Object.entries(env).map(
+    async ([name, value]) => [name, 'value' in value ? value.value : await resolveSecret(config, value.secret)] as const,
+  )
+  return Object.fromEntries(await Promise.all(entries))
+}
+
+async function resolveSecret(config: Config, name: string): Promise<string> {
+  const secret = config.secrets[name]
+  const provider = secretProviders.find((candidate) => candidate.name === secret?.provider)
+  if (secret !== undefined && provider !== undefined) return provider.resolve(secret.reference)
+  throw new BelayError({
+    code: 'refused',
+    message: `there is no secret ${name}`,
+    hint: 'Add it to `secrets` in belay.config.yml.',
+  })
+}
+
+/** The keeper may not be there yet. Deployments open their edge themselves, so nothing waits for this. */
+function keepTrying(work: () => Promise<void>): () => void {
+  let stopped = false
+  let timer: NodeJS.Timeout | undefined
+  const attempt = async (): Promise<void> => {
+    try {
+      await work()
+    } catch (error) {
+      const again = error instanceof BelayError && error.retryable
+      if (!again) process.stderr.write(`deployer: ${messageOf(error)}\n`)
+      if (again && !stopped) timer = setTimeout(() => void attempt(), openEdgesAgainMs)
+    }
+  }
+  void attempt()
+  return () => {
+    stopped = true
+    clearTimeout(timer)
+  }
+}
