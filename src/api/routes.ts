@@ -1,0 +1,149 @@
+/** The routes of the API that people use: one table, read by the server, the client and the test of who may do what. */
+import type { z } from 'zod'
+import {
+  DeploymentPage,
+  EnvironmentDetail,
+  EnvironmentList,
+  EnvironmentParams,
+  Rollback,
+  RollbackAccepted,
+} from './environment-schemas.ts'
+import { LogQuery, StepParams } from './log-schemas.ts'
+import { AuditPage, DeliveryPage, Health, ProjectList, ProjectPageQuery, ReleasePage, RunnerList } from './operator-schemas.ts'
+import { PageQuery } from './pages.ts'
+import {
+  CancelRun,
+  EventPage,
+  EventsQuery,
+  RunDetail,
+  RunListQuery,
+  RunPage,
+  RunParams,
+  RunQuery,
+  RunView,
+  StartRun,
+} from './run-schemas.ts'
+
+/**
+ * Who may call: everybody, a person's role (and those above it), a runner's own token, a segment's token, or either of
+ * the last two.
+ */
+export type Access = 'public' | 'viewer' | 'operator' | 'approver' | 'admin' | 'runner' | 'segment' | 'runner_or_segment'
+
+export interface Route {
+  method: 'GET' | 'POST' | 'PUT'
+  /** With `:name` for its parameters. */
+  path: string
+  access: Access
+  params?: z.ZodType
+  query?: z.ZodType
+  body?: z.ZodType
+  /** Of a good answer. */
+  status: number
+  /** Absent: bytes, or nothing. */
+  response?: z.ZodType
+  /** An `Idempotency-Key` header makes a repeat harmless. */
+  idempotent?: boolean
+}
+
+export const routes = {
+  health: { method: 'GET', path: '/healthz', access: 'public', status: 200, response: Health },
+  ready: { method: 'GET', path: '/readyz', access: 'public', status: 200, response: Health },
+  listRuns: { method: 'GET', path: '/api/v1/runs', access: 'viewer', query: RunListQuery, status: 200, response: RunPage },
+  startRun: {
+    method: 'POST',
+    path: '/api/v1/runs',
+    access: 'operator',
+    body: StartRun,
+    status: 201,
+    response: RunView,
+    idempotent: true,
+  },
+  getRun: {
+    method: 'GET',
+    path: '/api/v1/runs/:id',
+    access: 'viewer',
+    params: RunParams,
+    query: RunQuery,
+    status: 200,
+    response: RunDetail,
+  },
+  cancelRun: {
+    method: 'POST',
+    path: '/api/v1/runs/:id/cancel',
+    access: 'operator',
+    params: RunParams,
+    query: RunQuery,
+    body: CancelRun,
+    status: 202,
+    response: RunView,
+  },
+  /** JSON, or with `Accept: text/event-stream` a stream that follows the run. */
+  listRunEvents: {
+    method: 'GET',
+    path: '/api/v1/runs/:id/events',
+    access: 'viewer',
+    params: RunParams,
+    query: EventsQuery,
+    status: 200,
+    response: EventPage,
+  },
+  /** Plain text, or with `Accept: text/event-stream` a stream that follows the step. */
+  readLog: {
+    method: 'GET',
+    path: '/api/v1/runs/:id/steps/:step/log',
+    access: 'viewer',
+    params: StepParams,
+    query: LogQuery,
+    status: 200,
+  },
+  listEnvironments: { method: 'GET', path: '/api/v1/environments', access: 'viewer', status: 200, response: EnvironmentList },
+  getEnvironment: {
+    method: 'GET',
+    path: '/api/v1/environments/:name',
+    access: 'viewer',
+    params: EnvironmentParams,
+    status: 200,
+    response: EnvironmentDetail,
+  },
+  listDeployments: {
+    method: 'GET',
+    path: '/api/v1/environments/:name/deployments',
+    access: 'viewer',
+    params: EnvironmentParams,
+    query: PageQuery,
+    status: 200,
+    response: DeploymentPage,
+  },
+  rollback: {
+    method: 'POST',
+    path: '/api/v1/environments/:name/rollback',
+    access: 'operator',
+    params: EnvironmentParams,
+    body: Rollback,
+    status: 202,
+    response: RollbackAccepted,
+    idempotent: true,
+  },
+  listDeliveries: {
+    method: 'GET',
+    path: '/api/v1/deliveries',
+    access: 'viewer',
+    query: ProjectPageQuery,
+    status: 200,
+    response: DeliveryPage,
+  },
+  listReleases: {
+    method: 'GET',
+    path: '/api/v1/releases',
+    access: 'viewer',
+    query: ProjectPageQuery,
+    status: 200,
+    response: ReleasePage,
+  },
+  listRunners: { method: 'GET', path: '/api/v1/runners', access: 'viewer', status: 200, response: RunnerList },
+  listAudit: { method: 'GET', path: '/api/v1/audit', access: 'admin', query: PageQuery, status: 200, response: AuditPage },
+  listProjects: { method: 'GET', path: '/api/v1/projects', access: 'viewer', status: 200, response: ProjectList },
+} as const satisfies Record<string, Route>
+
+export type RouteName = keyof typeof routes

@@ -1,0 +1,104 @@
+/** Carries the store's commands to Temporal: what was accepted is started, however long Temporal was away. */
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import { BelayError, messageOf } from '../domain/errors.ts'
+import { isEndedRun, RunIdentity } from '../domain/run.ts'
+import type { Command, Run, Store } from '../store/store.ts'
+import { backoffMs, pause } from './backoff.ts'
+import type { Orchestrator } from './orchestrator.ts'
+
+export interface DispatcherDeps {
+  config: Config
+  store: Store
+  orchestrator: Orchestrator
+  log: Logger
+}
+
+export interface Dispatcher {
+  /** Ends after the commands in flight; what is left waits for the next dispatcher. */
+  stop(): Promise<void>
+}
+
+const batch = 20
+/** Above the longest deadline of a call, so a living dispatcher never loses a lease. */
+const leaseMs = 30_000
+const waitMs = 500
+const retry = { first: 250, most: 5_000 } as const
+
+/** Starts at once. Several may run, in any processes: each command is leased by one of them. */
+export function startDispatcher(deps: DispatcherDeps): Dispatcher {
+  const owner = randomUUID()
+  const stopping = new AbortController()
+  const done = loop(deps, owner, stopping.signal)
+  return {
+    async stop() {
+      stopping.abort()
+      await done
+    },
+  }
+}
+
+async function loop(deps: DispatcherDeps, owner: string, signal: AbortSignal): Promise<void> {
+  let failures = 0
+  while (!signal.aborted) {
+    try {
+      const commands = await deps.store.commands.lease({ owner, leaseMs, limit: batch })
+      await Promise.all(commands.map((command) => carry(deps, command)))
+      failures = 0
+      if (commands.length === 0) await deps.store.commands.wait(waitMs)
+    } catch (error) {
+      failures += 1
+      deps.log.error({ error: messageOf(error) }, 'the dispatcher cannot read or write its commands')
+      await pause(backoffMs(failures, retry), signal)
+    }
+  }
+}
+
+/** Brings one command to Temporal, or notes when it is tried again. Throws only if the store does. */
+async function carry(deps: DispatcherDeps, command: Command): Promise<void> {
+  const { store, log } = deps
+  const line = { run: command.runId, command: command.kind, attempt: command.attempts }
+  try {
+    await deliver(deps, command)
+  } catch (error) {
+    const waitingMs = backoffMs(command.attempts, retry)
+    log.warn({ ...line, error: messageOf(error), retryInMs: waitingMs }, 'command not delivered yet')
+    await store.commands.retry(command.id, { retryAt: Date.now() + waitingMs, error: messageOf(error) })
+    return
+  }
+  await store.commands.done(command.id)
+  log.info(line, 'command delivered')
+}
+
+async function deliver(deps: DispatcherDeps, command: Command): Promise<void> {
+  const run = await deps.store.runs.find(command.runId)
+  if (run === undefined) throw new BelayError({ code: 'internal', message: 'the command names a run that is not there' })
+  if (isEndedRun(run.status)) return
+  if (command.kind === 'start') {
+    await startRun(deps, run)
+    return
+  }
+  const { actor = { id: 'belay', name: 'belay' }, reason } = command
+  await deps.orchestrator.cancelRun(run.id, { actor, ...(reason === undefined ? {} : { reason }) })
+}
+
+async function startRun(deps: DispatcherDeps, run: Run): Promise<void> {
+  const { config, orchestrator } = deps
+  const project = Object.hasOwn(config.projects, run.project) ? config.projects[run.project] : undefined
+  if (project === undefined) {
+    await endErrored(deps, run, `the project ${run.project} is no longer configured`)
+    return
+  }
+  const repository = { project: run.project, url: project.repository }
+  const started = await orchestrator.startRun({ run: RunIdentity.parse(run), repository })
+  if (started === 'foreign') await endErrored(deps, run, 'Temporal has a workflow of this id that another store started')
+}
+
+/** The run's one write without a workflow: none will ever be there to say how it ended. */
+async function endErrored({ store, log }: DispatcherDeps, run: Run, reason: string): Promise<void> {
+  const at = Date.now()
+  const event = { source: 'server', epoch: 0, n: 0, at, body: { type: 'run' as const, status: 'errored' as const, reason } }
+  await store.runs.finish(run.id, { status: 'errored', reason, at }, [event])
+  log.error({ run: run.id, project: run.project, reason }, 'run ended without a workflow')
+}

@@ -1,0 +1,104 @@
+/** What the server says to Temporal. The connection is made at the first call, and again after each loss. */
+import {
+  Client,
+  Connection,
+  WithStartWorkflowOperation,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowIdReusePolicy,
+  WorkflowNotFoundError,
+} from '@temporalio/client'
+import { rollbackUpdate, type EnvironmentInput } from '../contract/environment-workflow.ts'
+import { cancelSignal, type CancelRequest, type RunInput, type RunMemo } from '../contract/run-workflow.ts'
+import { taskQueues } from '../contract/task-queues.ts'
+import { environmentWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
+import type { RollbackRequest } from '../domain/environment.ts'
+import { fromTemporal, isNotFound } from './temporal-errors.ts'
+
+export interface OrchestratorOptions {
+  address: string
+  namespace: string
+  /** Of our store: tells our workflows from a stranger's. */
+  storeId: string
+}
+
+/** All calls throw `unavailable` (retryable) if Temporal does not answer in time; each may be repeated. */
+export interface Orchestrator {
+  /** Twice is once. `foreign`: a workflow of that id is there which is not ours. */
+  startRun(input: RunInput): Promise<'started' | 'foreign'>
+  /** A run that has ended, or is not there, needs no cancel. */
+  cancelRun(runId: string, request: CancelRequest): Promise<void>
+  /** Queues it at the environment, whose answer it returns; the same id again is the same rollback. */
+  rollBack(request: RollbackRequest): Promise<{ requestId: string; release: number; digest: string }>
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+const deadlinesMs = { ping: 2_000, command: 5_000, rollback: 10_000 } as const
+const workflowTaskTimeout = '2s'
+
+export function createOrchestrator({ address, namespace, storeId }: OrchestratorOptions): Orchestrator {
+  const connection = Connection.lazy({ address })
+  const client = new Client({ connection, namespace })
+
+  async function within<T>(deadlineMs: number, call: () => Promise<T>): Promise<T> {
+    try {
+      return await connection.withDeadline(Date.now() + deadlineMs, call)
+    } catch (error) {
+      throw fromTemporal(error)
+    }
+  }
+
+  async function isOurs(runId: string): Promise<boolean> {
+    const { memo } = await client.workflow.getHandle(runWorkflowId(runId)).describe()
+    return memo?.['store'] === storeId
+  }
+
+  return {
+    startRun: (input) =>
+      within(deadlinesMs.command, async () => {
+        const memo: RunMemo = { store: storeId }
+        try {
+          await client.workflow.start('run', {
+            taskQueue: taskQueues.control,
+            workflowId: runWorkflowId(input.run.id),
+            workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
+            workflowTaskTimeout,
+            memo: { ...memo },
+            args: [input],
+          })
+          return 'started'
+        } catch (error) {
+          if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
+          return (await isOurs(input.run.id)) ? 'started' : 'foreign'
+        }
+      }),
+
+    cancelRun: (runId, request) =>
+      within(deadlinesMs.command, async () => {
+        try {
+          await client.workflow.getHandle(runWorkflowId(runId)).signal(cancelSignal, request)
+        } catch (error) {
+          if (!(error instanceof WorkflowNotFoundError) && !isNotFound(error)) throw error
+        }
+      }),
+
+    rollBack: (request) =>
+      within(deadlinesMs.rollback, async () => {
+        const input: EnvironmentInput = { name: request.environment }
+        return await client.workflow.executeUpdateWithStart(rollbackUpdate, {
+          args: [request],
+          updateId: request.id,
+          startWorkflowOperation: new WithStartWorkflowOperation('environment', {
+            taskQueue: taskQueues.control,
+            workflowId: environmentWorkflowId(request.environment),
+            workflowIdConflictPolicy: 'USE_EXISTING',
+            workflowTaskTimeout,
+            args: [input],
+          }),
+        })
+      }),
+
+    ping: () => within(deadlinesMs.ping, async () => void (await connection.workflowService.getSystemInfo({}))),
+    close: () => connection.close(),
+  }
+}

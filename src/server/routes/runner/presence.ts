@@ -1,0 +1,21 @@
+import type { FastifyInstance } from 'fastify'
+import { BelayError } from '../../../domain/errors.ts'
+import type { RouteDeps } from '../../app.ts'
+import { mount } from '../mount.ts'
+import { runnerRoutes } from './routes.ts'
+
+/** What a runner says and asks in its own name: that it is there, what a plan is, and which directories may go. */
+export function mountPresence(app: FastifyInstance, { store }: RouteDeps): void {
+  mount(app, runnerRoutes.presence, async ({ body, reply }) => {
+    await store.presence.report({ ...body, at: Date.now() })
+    return reply.send()
+  })
+
+  mount(app, runnerRoutes.plan, async ({ params }) => {
+    const plan = await store.runs.findPlan(params.digest)
+    if (plan === undefined) throw new BelayError({ code: 'not_found', message: 'there is no plan of this digest' })
+    return plan
+  })
+
+  mount(app, runnerRoutes.closed, async ({ body }) => ({ closed: await store.runs.whichEnded(body.runIds) }))
+}

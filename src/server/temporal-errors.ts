@@ -1,0 +1,68 @@
+/** What Temporal's client throws, in our words. Decided by type and code, never by text. */
+import {
+  isGrpcServiceError,
+  ServiceError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client'
+import { ApplicationFailure } from '@temporalio/common'
+import { BelayError, errorCodes, messageOf, type ErrorCode } from '../domain/errors.ts'
+
+/** gRPC status codes (grpc.io, "Status codes and their use"). */
+const grpcNotFound = 5
+const grpcPassing = new Set([1, 4, 8, 10, 14])
+
+/** Everything that may pass is `unavailable`; a workflow's refusal keeps its own code and hint. */
+export function fromTemporal(error: unknown): BelayError {
+  if (error instanceof BelayError) return error
+  if (error instanceof WorkflowUpdateFailedError) return fromFailure(error)
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isPassing(error)) {
+    return new BelayError({
+      code: 'unavailable',
+      message: 'Temporal, or the worker behind it, did not answer in time',
+      hint: 'Is a control worker running? The same request may be sent again.',
+      retryable: true,
+      cause: error,
+    })
+  }
+  return new BelayError({ code: 'internal', message: `Temporal refused: ${messageOf(error)}`, cause: error })
+}
+
+export function isNotFound(error: unknown): boolean {
+  return grpcCodeOf(error) === grpcNotFound
+}
+
+function isPassing(error: unknown): boolean {
+  const code = grpcCodeOf(error)
+  return code === undefined ? error instanceof ServiceError : grpcPassing.has(code)
+}
+
+function grpcCodeOf(error: unknown): number | undefined {
+  if (isGrpcServiceError(error)) return error.code
+  return error instanceof Error && isGrpcServiceError(error.cause) ? error.cause.code : undefined
+}
+
+function fromFailure(error: WorkflowUpdateFailedError): BelayError {
+  const failure = error.cause
+  if (!(failure instanceof ApplicationFailure)) {
+    return new BelayError({ code: 'internal', message: messageOf(failure ?? error), cause: error })
+  }
+  const hint = hintOf(failure.details)
+  return new BelayError({
+    code: isErrorCode(failure.type) ? failure.type : 'refused',
+    message: failure.message,
+    cause: error,
+    ...(hint === undefined ? {} : { hint }),
+  })
+}
+
+function isErrorCode(type: string | null | undefined): type is ErrorCode {
+  return typeof type === 'string' && Object.hasOwn(errorCodes, type)
+}
+
+/** As `toApplicationFailure` packs it. */
+function hintOf(details: unknown[] | null | undefined): string | undefined {
+  const first = details?.[0]
+  if (typeof first !== 'object' || first === null || !('hint' in first)) return undefined
+  return typeof first.hint === 'string' ? first.hint : undefined
+}

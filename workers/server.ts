@@ -1,0 +1,63 @@
+/** The server as a process's part: the front door, the dispatcher behind it, and polling. */
+import { pino, type Logger } from 'pino'
+import type { Config } from '../src/config/config.ts'
+import { BelayError, messageOf } from '../src/domain/errors.ts'
+import { createApp } from '../src/server/app.ts'
+import { startDispatcher } from '../src/server/dispatcher.ts'
+import { createOrchestrator } from '../src/server/orchestrator.ts'
+import { startPolling } from '../src/server/poll.ts'
+import type { Store } from '../src/store/store.ts'
+
+export interface ServerOptions {
+  config: Config
+  /** Stays the caller's: it is closed after `stop`, not by it. */
+  store: Store
+  temporal: { address: string; namespace: string }
+  /** Default: JSON lines on standard error. */
+  log?: Logger
+}
+
+export interface RunningServer {
+  /** Where it listens; with port 0 in the configuration, the port it got. */
+  url: string
+  /** Takes no more requests, ends streams, finishes the commands in flight. */
+  stop(): Promise<void>
+}
+
+/** Starts even while Temporal is away: hooks are taken then, too, and carried to it later. */
+export async function start(options: ServerOptions): Promise<RunningServer> {
+  const { config, store, temporal } = options
+  const log = options.log ?? pino({ name: 'server' }, pino.destination(2))
+  const orchestrator = createOrchestrator({ ...temporal, storeId: store.id })
+  const deps = { config, store, orchestrator, log }
+  const app = createApp(deps)
+  const url = await listen(app, config).catch(async (error: unknown) => {
+    await orchestrator.close()
+    throw error
+  })
+  const dispatcher = startDispatcher(deps)
+  const poller = startPolling(deps)
+  log.info({ url }, 'server is ready')
+  return {
+    url,
+    async stop() {
+      await app.close()
+      await Promise.all([dispatcher.stop(), poller.stop()])
+      await orchestrator.close()
+      log.info('server has stopped')
+    },
+  }
+}
+
+async function listen(app: ReturnType<typeof createApp>, { listen: { host, port } }: Config): Promise<string> {
+  try {
+    return await app.listen({ host, port })
+  } catch (error) {
+    throw new BelayError({
+      code: 'conflict',
+      message: `cannot listen at ${host}:${String(port)}: ${messageOf(error)}`,
+      hint: 'Is another server running there? Choose another `listen` address.',
+      cause: error,
+    })
+  }
+}
