@@ -1,0 +1,37 @@
+import { loadConfig } from '../../config/load-config.ts'
+import type { EnvValue } from '../../domain/plan.ts'
+import { BelayError } from '../../domain/errors.ts'
+import type { PipelineDocument } from '../../pipeline/document.ts'
+import type { ProjectRules } from '../../pipeline/project-rules.ts'
+import type { Io } from '../io.ts'
+
+/** What the operator's configuration allows this project. Throws `invalid_input` if it is not clear which one is meant. */
+export async function rulesOfConfig(io: Io, file: string, named: string | undefined): Promise<ProjectRules> {
+  const { config } = await loadConfig({ file, env: io.env, cwd: io.cwd })
+  const names = Object.keys(config.projects)
+  const project = config.projects[named ?? (names.length === 1 ? (names[0] ?? '') : '')]
+  if (project === undefined) {
+    const message = named === undefined ? 'which project is this?' : `there is no project "${named}" in ${file}`
+    throw new BelayError({ code: 'invalid_input', message, hint: `Name one with --project: ${names.join(', ')}.` })
+  }
+  const environments = Object.values(config.environments).filter(({ name }) => project.environments.includes(name))
+  return {
+    project: project.name,
+    environments: [...project.environments],
+    environmentHealth: Object.fromEntries(environments.map(({ name, health }) => [name, health])),
+    secrets: Object.values(config.secrets).flatMap(({ name, projects }) => (projects.includes(project.name) ? [name] : [])),
+  }
+}
+
+/** Without a configuration a pipeline may have all it asks for: its environments and secrets are taken to be there. */
+export function assumedRules(document: PipelineDocument): ProjectRules {
+  const environments = document.steps.flatMap(({ body }) => (body.kind === 'deploy' ? [body.deploy.environment] : []))
+  const bound = [
+    ...document.steps.flatMap(({ spec }) => [spec.env, spec.undo?.env]),
+    ...document.finally.map(({ spec }) => spec.env),
+    document.env,
+  ]
+  const values: EnvValue[] = bound.flatMap((env) => Object.values(env ?? {}))
+  const secrets = values.flatMap((value) => ('secret' in value ? [value.secret] : []))
+  return { project: 'local', environments: [...new Set(environments)], secrets: [...new Set(secrets)] }
+}

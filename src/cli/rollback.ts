@@ -1,0 +1,92 @@
+import { randomUUID } from 'node:crypto'
+import type { Command } from 'commander'
+import type { Client } from '../api/client.ts'
+import type { EnvironmentDetail } from '../api/environment-schemas.ts'
+import type { Deployment, Served } from '../domain/environment.ts'
+import { BelayError, exitCodes } from '../domain/errors.ts'
+import { clientCommand, type CommonFlags } from './command.ts'
+import { connect } from './connect.ts'
+import { formatAge, printJson, shortDigest } from './format.ts'
+import type { Io } from './io.ts'
+import { printable } from './terminal-text.ts'
+
+interface RollbackFlags extends CommonFlags {
+  to?: string
+  reason?: string
+  dryRun?: true
+  detach?: true
+}
+
+export function rollbackCommand(io: Io): Command {
+  return clientCommand('rollback', 'deploy an older release of an environment again', io)
+    .argument('<environment>')
+    .option('-t, --to <release>', 'release number or image digest (default: the newest kept one before the current)')
+    .option('-r, --reason <text>', 'why, for the others')
+    .option('--dry-run', 'only say what it would be')
+    .option('--detach', 'do not wait for its end')
+    .addHelpText('after', '\nExit: 0 serves the older release, 4 does not.')
+    .action(async (name: string, flags: RollbackFlags) => {
+      const client = connect(flags, io)
+      if (flags.dryRun === true) {
+        const environment = await client.getEnvironment(name)
+        const target = findTarget(environment, flags.to)
+        if (flags.json === true) printJson(io, { from: environment.current?.release, to: target.release })
+        else io.out(`${describeCurrent(environment)}\nwould go to release ${describe(target)}\n`)
+        return
+      }
+      const body = {
+        ...(flags.to === undefined ? {} : { to: flags.to }),
+        ...(flags.reason === undefined ? {} : { reason: flags.reason }),
+      }
+      const accepted = await client.rollback(name, body, randomUUID())
+      if (flags.json !== true) io.out(`${name} goes to release ${String(accepted.release)} ${shortDigest(accepted.digest)}\n`)
+      const ended = flags.detach === true ? undefined : await waitForEnd(client, name, accepted.requestId, io.signal)
+      if (flags.json === true) printJson(io, { ...accepted, ...(ended === undefined ? {} : { deployment: ended }) })
+      if (ended === undefined) return
+      if (flags.json !== true)
+        io.out(`${name}: ${ended.status}${ended.reason === undefined ? '' : `: ${printable(ended.reason)}`}\n`)
+      if (ended.status !== 'deployed') io.exitWith(exitCodes.rollbackFailed)
+    })
+}
+
+/** Asks twice a second; a server that is being restarted is waited for. */
+async function waitForEnd(client: Client, name: string, requestId: string, signal: AbortSignal): Promise<Deployment | undefined> {
+  while (!signal.aborted) {
+    try {
+      const { items } = await client.listDeployments(name)
+      const found = items.find((deployment) => deployment.requestId === requestId)
+      if (found !== undefined && found.status !== 'running') return found
+    } catch (error) {
+      if (!(error instanceof BelayError) || !error.retryable) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500))
+  }
+  return undefined
+}
+
+/** By the history that the server shows; the environment itself decides when it is asked in earnest. */
+export function findTarget(environment: EnvironmentDetail, to: string | undefined): Served {
+  const current = environment.current?.release
+  const candidates = environment.history.filter(({ release, status }) => status === 'kept' && release.id !== current?.id)
+  const found =
+    to === undefined
+      ? candidates.findLast(({ release }) => current === undefined || release.number < current.number)
+      : candidates.findLast(({ release }) => String(release.number) === to || release.image.digest === to)
+  if (found !== undefined) return found
+  const known = candidates.map(({ release }) => String(release.number)).join(', ')
+  throw new BelayError({
+    code: 'not_found',
+    message: to === undefined ? `${environment.name} has no older release to go to` : `${environment.name} cannot go to ${to}`,
+    hint: known === '' ? 'Nothing else was kept there yet.' : `It has kept the releases ${known}.`,
+  })
+}
+
+function describeCurrent({ name, current }: EnvironmentDetail): string {
+  return current === undefined
+    ? `${name} serves nothing`
+    : `${name} serves release ${String(current.release.number)} ${current.release.image.digest}`
+}
+
+function describe({ release, at }: Served): string {
+  return `${String(release.number)} ${release.image.digest} (${printable(release.version)}, served ${formatAge(at)})`
+}

@@ -1,0 +1,110 @@
+/** The parts of `belay up`, in the order in which they start. */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { Config } from '../../config/config.ts'
+import type { Places } from '../../config/places.ts'
+import { formatAddress } from '../../config/scalars.ts'
+import { runnerTokenFile } from '../../config/token-files.ts'
+import { keeperSocket } from '../../embedded/keeper/keeper-socket.ts'
+import { childPart } from '../../embedded/supervisor/child-part.ts'
+import { keeperPart } from '../../embedded/supervisor/keeper-part.ts'
+import { partFiles } from '../../embedded/supervisor/part-files.ts'
+import type { Part } from '../../embedded/supervisor/part.ts'
+import { temporalPart } from '../../embedded/supervisor/temporal-part.ts'
+import type { KeeperInput, MainInput, RunnerInput, TemporalAt } from '../part/part-input.ts'
+
+export interface UpPartsOptions {
+  config: Config
+  places: Places
+  /** The embedded server's program and port; absent: Temporal is somebody else's. */
+  embedded?: { program: string; port: number }
+  temporal: TemporalAt
+  user?: { uid: number; gid: number }
+  env: NodeJS.ProcessEnv
+}
+
+export function upParts(options: UpPartsOptions): Part[] {
+  const { places, embedded } = options
+  const temporal =
+    embedded === undefined ? [] : [temporalPart({ ...embedded, directory: places.temporal, parts: places.partLogs })]
+  return [...temporal, keeper(options), main(options), runner(options)]
+}
+
+const readyTimeoutMs = 60_000
+
+function keeper({ places, env }: UpPartsOptions): Part {
+  const input: KeeperInput = { directory: places.keeper, apps: places.apps }
+  return keeperPart({
+    ...program('keeper', JSON.stringify(input)),
+    cwd: places.keeper,
+    env: plainEnvironment(env),
+    socket: keeperSocket(places.keeper),
+    parts: places.partLogs,
+    readyTimeoutMs: 20_000,
+    stopGraceMs: 12_000,
+  })
+}
+
+function main({ config, places, temporal, env }: UpPartsOptions): Part {
+  const input: MainInput = { config, places, temporal, ready: partFiles(places.partLogs, 'main').ready }
+  return childPart({
+    name: 'main',
+    ...program('main'),
+    cwd: places.data,
+    // The operator's whole environment: secrets of the provider `env` are looked up in it.
+    env: definedOnly(env),
+    input: () => JSON.stringify(input),
+    directory: places.partLogs,
+    readyTimeoutMs,
+    stopGraceMs: 5000,
+  })
+}
+
+function runner({ config, places, temporal, user, env }: UpPartsOptions): Part {
+  const input: Omit<RunnerInput, 'token'> = {
+    name: 'local',
+    slots: config.runners.slots,
+    labels: config.runners.labels,
+    serverUrl: serverUrlOf(config),
+    publicUrl: config.publicUrl,
+    temporal,
+    places: { runner: places.runner, workspaces: places.workspaces, images: places.images },
+    path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+    ...(user === undefined ? {} : { user }),
+    graceMs: 5000,
+    ready: partFiles(places.partLogs, 'runner').ready,
+  }
+  return childPart({
+    name: 'runner',
+    ...program('runner'),
+    cwd: places.runner,
+    // It runs other people's code, so it does not get the operator's environment.
+    env: plainEnvironment(env),
+    input: () => JSON.stringify({ ...input, token: readFileSync(runnerTokenFile(places), 'utf8') }),
+    directory: places.partLogs,
+    readyTimeoutMs,
+    stopGraceMs: 8500,
+  })
+}
+
+function program(role: string, ...args: string[]): { file: string; args: string[] } {
+  const script = fileURLToPath(new URL('../main.js', import.meta.url))
+  return { file: process.execPath, args: [script, 'part', role, ...args] }
+}
+
+/** How a part on this machine reaches the server, whatever it listens on. */
+export function serverUrlOf(config: Config): string {
+  const { host, port } = config.listen
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${formatAddress({ host: reachable, port })}`
+}
+
+const handedOn = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR']
+
+export function plainEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+  return definedOnly(Object.fromEntries(handedOn.map((name) => [name, env[name]])))
+}
+
+function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+}

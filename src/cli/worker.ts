@@ -1,0 +1,77 @@
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { placesOf } from '../config/places.ts'
+import { BelayError } from '../domain/errors.ts'
+import type { Io } from './io.ts'
+import { beginLife } from './part/life.ts'
+import { findStepUser } from './up/step-user.ts'
+import { configuredCommand, noTemporal, serveRoles, type ServeFlags } from './worker/serve-roles.ts'
+
+interface RunnerFlags {
+  url: string
+  name: string
+  slots: number
+  label: string[]
+  data: string
+}
+
+export function workerCommand(io: Io): Command {
+  const command = new Command('worker').description('only one worker: control, deployer or runner')
+  command.addCommand(
+    configuredCommand('control', 'workflows and bookkeeping', io).action((flags: ServeFlags) =>
+      serveRoles(io, ['control'], flags),
+    ),
+  )
+  command.addCommand(
+    configuredCommand('deployer', 'deployments', io).action((flags: ServeFlags) => serveRoles(io, ['deployer'], flags)),
+  )
+  command.addCommand(
+    new Command('runner')
+      .description('workspaces and steps; its token comes in BELAY_RUNNER_TOKEN, the Temporal server in TEMPORAL_ADDRESS')
+      .addOption(new Option('-u, --url <url>', 'the server').env('BELAY_URL').makeOptionMandatory())
+      .addOption(new Option('-n, --name <name>', 'unique among the runners').default(hostname().toLowerCase()))
+      .addOption(new Option('--slots <number>', 'how much at once').argParser(parseSlots).default(2))
+      .addOption(new Option('--label <label...>', 'labels that steps may ask for').default([]))
+      .addOption(new Option('-d, --data <directory>', 'its directory').env('BELAY_DATA').default('.belay'))
+      .action((flags: RunnerFlags) => serveRunner(io, flags)),
+  )
+  return command
+}
+
+async function serveRunner(io: Io, flags: RunnerFlags): Promise<void> {
+  const address = io.env['TEMPORAL_ADDRESS']
+  if (!address) throw noTemporal()
+  const token = io.env['BELAY_RUNNER_TOKEN']
+  if (!token) {
+    const hint = 'It is the content of runner/token in the data directory of `belay up`.'
+    throw new BelayError({ code: 'unauthenticated', message: 'a runner needs its token in BELAY_RUNNER_TOKEN', hint })
+  }
+  const user = findStepUser()
+  const { runner, workspaces, images } = placesOf(resolve(io.cwd, flags.data), {
+    work: io.env['BELAY_WORK_DIR'] || undefined,
+    root: user !== undefined,
+  })
+  const life = beginLife()
+  const { start } = await import('../../workers/runner.ts')
+  const worker = await start({
+    name: flags.name,
+    slots: flags.slots,
+    labels: flags.label,
+    serverUrl: flags.url,
+    token,
+    temporal: { address, namespace: io.env['TEMPORAL_NAMESPACE'] || 'default' },
+    places: { runner, workspaces, images },
+    path: io.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+    ...(user === undefined ? {} : { user }),
+    graceMs: 5000,
+  })
+  life.serve(() => worker.stop(), 12_000)
+  io.out(`runner ${flags.name} serves ${flags.url}\n`)
+}
+
+function parseSlots(text: string): number {
+  const slots = Number(text)
+  if (!Number.isInteger(slots) || slots < 1 || slots > 64) throw new InvalidArgumentError('A number from 1 to 64.')
+  return slots
+}

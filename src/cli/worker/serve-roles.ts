@@ -1,0 +1,48 @@
+/** A part of Belay on its own, in the foreground: the same code as in `up`, against a Temporal that somebody runs. */
+import { Command, Option } from 'commander'
+import { pino } from 'pino'
+import type { MainRole } from '../../../workers/main.ts'
+import { loadConfig } from '../../config/load-config.ts'
+import { placesOf } from '../../config/places.ts'
+import { BelayError } from '../../domain/errors.ts'
+import type { Io } from '../io.ts'
+import { beginLife } from '../part/life.ts'
+import { takeListen } from '../up/listen.ts'
+import { findStepUser } from '../up/step-user.ts'
+
+export interface ServeFlags {
+  config?: string
+  data?: string
+  listen?: string
+}
+
+export function configuredCommand(name: string, description: string, io: Io): Command {
+  const from = io.env['TEMPORAL_ADDRESS'] ? 'TEMPORAL_ADDRESS' : 'temporal.address in the configuration'
+  return new Command(name)
+    .description(description)
+    .addOption(new Option('-c, --config <file>', "the operator's configuration").env('BELAY_CONFIG'))
+    .addOption(new Option('-d, --data <directory>', 'data directory (default: .belay)').env('BELAY_DATA'))
+    .addHelpText('after', `\nThe Temporal server is the one of ${from}.`)
+}
+
+export async function serveRoles(io: Io, roles: readonly MainRole[], flags: ServeFlags): Promise<void> {
+  const loaded = await loadConfig({ file: flags.config, data: flags.data, env: io.env, cwd: io.cwd })
+  const config = await takeListen(loaded.config, flags.listen)
+  const { temporal } = config
+  if (temporal === undefined) throw noTemporal()
+  const life = beginLife()
+  const { start } = await import('../../../workers/main.ts')
+  const places = placesOf(config.data, { work: io.env['BELAY_WORK_DIR'] || undefined, root: findStepUser() !== undefined })
+  const log = pino({ name: roles.join('+') })
+  const main = await start({ config, places, temporal, roles, log })
+  life.serve(() => main.stop(), 12_000)
+  log.info({ roles, url: main.url, temporal: temporal.address }, 'serving')
+}
+
+export function noTemporal(): BelayError {
+  return new BelayError({
+    code: 'missing_part',
+    message: 'no Temporal server is configured',
+    hint: 'Set TEMPORAL_ADDRESS, or temporal.address in belay.config.yml; or let `belay up` run one.',
+  })
+}

@@ -1,0 +1,98 @@
+import { z } from 'zod'
+import { Duration, ListenAddress } from './scalars.ts'
+
+/** Names that people choose; they end in URLs, file names and workflow ids. */
+const name = /^[a-z0-9][a-z0-9_-]{0,62}$/
+const Name = z.string().regex(name, { error: 'names are lower-case letters, digits, - and _, at most 63' })
+
+/** Where a value lies. The value itself is never written in the file. */
+const Reference = z.union([z.strictObject({ from_env: z.string().min(1) }), z.strictObject({ from_file: z.string().min(1) })], {
+  error: 'expected a reference to a secret',
+})
+
+const Repository = z.string({ error: 'expected the URL of a Git repository' }).transform((text, context) => {
+  const problem = judgeRepository(text)
+  if (problem === undefined) return text
+  context.addIssue({ code: 'custom', message: problem.message, params: { hint: problem.hint } })
+  return z.NEVER
+})
+
+/** A URL may carry a password, so nothing of it is repeated. */
+function judgeRepository(text: string): { message: string; hint: string } | undefined {
+  const hint = 'Write https://…, ssh://git@host/path or file:///path.'
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !['https:', 'http:', 'ssh:', 'file:'].includes(url.protocol)) {
+    return { message: 'expected an https, http, ssh or file URL', hint }
+  }
+  if (url.password !== '' || (url.username !== '' && url.protocol !== 'ssh:')) {
+    return { message: 'a URL must not carry credentials', hint: 'It is shown to people; leave user and password out.' }
+  }
+  if (url.protocol === 'file:' && url.host !== '')
+    return { message: 'a file URL has no host', hint: 'Write three slashes: file:///path.' }
+  return undefined
+}
+
+const PublicUrl = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' })
+
+const Project = z.strictObject({
+  repository: Repository,
+  forge: z.enum(['github']).default('github'),
+  webhook_secret: z.union([Reference, z.array(Reference)], { error: 'expected a reference to a secret' }).optional(),
+  poll: Duration.optional(),
+  isolation: z.enum(['process']).default('process'),
+  environments: z.array(z.string()).default([]),
+})
+
+const Health = z.strictObject({
+  http: z.string().startsWith('/', { error: 'expected a path that begins with /' }).default('/healthz'),
+  interval: Duration.default(2000),
+  healthy_after: z.int().min(1).max(100).default(1),
+  unhealthy_after: z.int().min(1).max(100).default(3),
+  timeout: Duration.default(60_000),
+})
+
+const variable = /^[A-Za-z_][A-Za-z0-9_]*$/
+const EnvironmentValue = z.union([z.string(), z.strictObject({ from_secret: z.string() })], {
+  error: 'expected text in quotes, or { from_secret: name }',
+})
+
+const Environment = z.strictObject({
+  target: z.enum(['process']),
+  edge: z.strictObject({ listen: ListenAddress }),
+  health: Health.prefault({}),
+  env: z.record(z.string().regex(variable, { error: 'not a name that a variable may have' }), EnvironmentValue).default({}),
+})
+
+const Secret = z.strictObject({
+  provider: z.enum(['env']),
+  name: z.string().regex(variable, { error: 'not a name that a variable may have' }),
+  projects: z.array(z.string()),
+  branches: z.array(z.string()).default([]),
+})
+
+/** `belay.config.yml` as it is written; what is absent gets its default here. */
+export const ConfigFile = z.strictObject({
+  data: z.string().min(1).optional(),
+  listen: ListenAddress.default({ host: '127.0.0.1', port: 8080 }),
+  public_url: PublicUrl.optional(),
+  temporal: z.strictObject({ address: z.string().min(1), namespace: z.string().min(1).default('default') }).optional(),
+  projects: z.record(Name, Project),
+  environments: z.record(Name, Environment).default({}),
+  secrets: z.record(Name, Secret).default({}),
+  runners: z
+    .strictObject({ slots: z.int().min(1).max(64).default(2), labels: z.array(z.string().min(1)).default([]) })
+    .prefault({}),
+})
+export type ConfigFile = z.infer<typeof ConfigFile>
+
+/** The keys that each map of the file knows, by its pattern: for the hints. */
+export const knownKeys: Readonly<Record<string, readonly string[]>> = {
+  '': Object.keys(ConfigFile.shape),
+  temporal: ['address', 'namespace'],
+  runners: ['slots', 'labels'],
+  'projects.*': Object.keys(Project.shape),
+  'environments.*': Object.keys(Environment.shape),
+  'environments.*.edge': ['listen'],
+  'environments.*.health': Object.keys(Health.shape),
+  'secrets.*': Object.keys(Secret.shape),
+}

@@ -1,0 +1,128 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, resolve } from 'node:path'
+import { BelayError } from '../domain/errors.ts'
+import type { EnvValue } from '../domain/plan.ts'
+import { configError } from './config-problem.ts'
+import { ConfigFile } from './config-schema.ts'
+import type { Config, EnvironmentConfig, ProjectConfig, SecretConfig } from './config.ts'
+import { defaultConfig } from './default-config.ts'
+import { explainIssue } from './explain-issue.ts'
+import { checkReferences } from './references.ts'
+import { resolveWebhookSecrets } from './resolve-references.ts'
+import { formatAddress } from './scalars.ts'
+import { parseYaml } from './yaml-positions.ts'
+
+export const configFileName = 'belay.config.yml'
+
+export interface LoadOptions {
+  /** The file; default: `belay.config.yml` in `cwd`, and without one a working default for the repository there. */
+  file?: string | undefined
+  /** Data directory; wins over the file. */
+  data?: string | undefined
+  env: NodeJS.ProcessEnv
+  cwd: string
+}
+
+export interface LoadedConfig {
+  config: Config
+  /** What was assumed because there is no file: sentences for people. Empty with a file. */
+  assumptions: string[]
+}
+
+/**
+ * The operator's configuration: parsed, checked, references resolved. Throws `invalid_config` with every problem at its
+ * line and column, or with why there is nothing to go by. No message holds a value that came by reference.
+ */
+export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
+  const file = resolve(options.cwd, options.file ?? configFileName)
+  const loaded =
+    options.file === undefined && !existsSync(file)
+      ? await defaultConfig(options.cwd)
+      : { config: await loadFile(file, options.env), assumptions: [] }
+  return { ...loaded, config: withOverrides(loaded.config, options) }
+}
+
+async function loadFile(file: string, env: NodeJS.ProcessEnv): Promise<Config> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new BelayError({
+      code: 'invalid_config',
+      message: `${file} cannot be read`,
+      hint: 'Name another with --config.',
+      cause: error,
+    })
+  })
+  return parseConfig({ text, file, env })
+}
+
+/** The same, of a text; `file` gives names and relative paths their meaning. */
+export async function parseConfig({ text, file, env }: { text: string; file: string; env: NodeJS.ProcessEnv }): Promise<Config> {
+  const shown = basename(file)
+  const yaml = parseYaml(text)
+  if (Array.isArray(yaml)) throw configError(shown, yaml)
+  const parsed = ConfigFile.safeParse(yaml.data)
+  const resolved = await resolveWebhookSecrets(yaml, { env, directory: dirname(file) })
+  const problems = [
+    ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => explainIssue(issue, yaml))),
+    ...checkReferences(yaml),
+    ...resolved.problems,
+  ]
+  if (problems.length > 0 || !parsed.success) throw configError(shown, problems)
+  return toConfig(parsed.data, file, resolved.secrets)
+}
+
+function toConfig(written: ConfigFile, file: string, secrets: Map<string, string[]>): Config {
+  const { listen } = written
+  return {
+    file,
+    data: resolve(dirname(file), written.data ?? '.belay'),
+    listen,
+    publicUrl: (written.public_url ?? `http://${formatAddress(listen)}`).replace(/\/+$/, ''),
+    ...(written.temporal === undefined ? {} : { temporal: written.temporal }),
+    projects: mapValues(written.projects, (project, name): ProjectConfig => {
+      const { repository, forge, isolation, environments, poll } = project
+      const pollMs = poll === undefined ? {} : { pollMs: poll }
+      return { name, repository, forge, isolation, environments, webhookSecrets: secrets.get(name) ?? [], ...pollMs }
+    }),
+    environments: mapValues(written.environments, (environment, name): EnvironmentConfig => {
+      const { target, edge, health } = environment
+      const { http, interval, timeout } = health
+      return {
+        name,
+        target,
+        edge: edge.listen,
+        health: {
+          http,
+          intervalMs: interval,
+          timeoutMs: timeout,
+          healthyAfter: health.healthy_after,
+          unhealthyAfter: health.unhealthy_after,
+        },
+        env: mapValues(environment.env, toEnvValue),
+      }
+    }),
+    secrets: mapValues(written.secrets, (secret, name): SecretConfig => {
+      const { provider, projects, branches } = secret
+      return { name, provider, reference: { name: secret.name }, projects, branches }
+    }),
+    runners: written.runners,
+  }
+}
+
+function toEnvValue(value: string | { from_secret: string }): EnvValue {
+  return typeof value === 'string' ? { value } : { secret: value.from_secret }
+}
+
+function withOverrides(config: Config, { data, env, cwd }: LoadOptions): Config {
+  const address = env['TEMPORAL_ADDRESS'] || config.temporal?.address
+  const namespace = env['TEMPORAL_NAMESPACE'] || config.temporal?.namespace || 'default'
+  return {
+    ...config,
+    ...(data === undefined ? {} : { data: resolve(cwd, data) }),
+    ...(address === undefined ? {} : { temporal: { address, namespace } }),
+  }
+}
+
+function mapValues<T, U>(record: Record<string, T>, map: (value: T, name: string) => U): Record<string, U> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]))
+}

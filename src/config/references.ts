@@ -1,0 +1,71 @@
+/** What the file says about its own other parts, checked on the plain data so that all problems are told at once. */
+import type { ConfigProblem } from './config-problem.ts'
+import { suggest, valueAt } from './explain-issue.ts'
+import { formatAddress, parseAddress } from './scalars.ts'
+import type { Path, PositionedYaml } from './yaml-positions.ts'
+
+export function checkReferences(yaml: PositionedYaml): ConfigProblem[] {
+  const names = (section: string) => Object.keys(mapAt(yaml.data, [section]))
+  const check = (path: Path, kind: string, known: string[]): ConfigProblem[] => {
+    const word = valueAt(yaml.data, path)
+    if (typeof word !== 'string' || known.includes(word)) return []
+    return [
+      { ...yaml.positionOf(path), path: path.join('.'), message: `there is no ${kind} "${word}"`, hint: suggest(word, known) },
+    ]
+  }
+  return [
+    ...names('projects').flatMap((name) =>
+      items(yaml, ['projects', name, 'environments']).flatMap((path) => check(path, 'environment', names('environments'))),
+    ),
+    ...names('secrets').flatMap((name) =>
+      items(yaml, ['secrets', name, 'projects']).flatMap((path) => check(path, 'project', names('projects'))),
+    ),
+    ...names('environments').flatMap((name) =>
+      Object.keys(mapAt(yaml.data, ['environments', name, 'env'])).flatMap((variable) => [
+        ...check(['environments', name, 'env', variable, 'from_secret'], 'secret', names('secrets')),
+        ...refuseOurVariables(yaml, ['environments', name, 'env', variable]),
+      ]),
+    ),
+    ...checkAddresses(yaml, names('environments')),
+  ]
+}
+
+function refuseOurVariables(yaml: PositionedYaml, path: Path): ConfigProblem[] {
+  const variable = String(path.at(-1))
+  if (variable !== 'PORT') return []
+  const hint = 'Belay gives every instance a free port in PORT; take it out.'
+  return [{ ...yaml.keyPositionOf(path), path: path.join('.'), message: 'PORT is not yours to set', hint }]
+}
+
+/** Everything listens at an address of its own. */
+function checkAddresses(yaml: PositionedYaml, environments: string[]): ConfigProblem[] {
+  const seen = new Map<string, string>()
+  const paths: Path[] = [['listen'], ...environments.map((name) => ['environments', name, 'edge', 'listen'])]
+  return paths.flatMap((path) => {
+    const text = valueAt(yaml.data, path)
+    const address = typeof text === 'string' ? parseAddress(text) : undefined
+    if (address === undefined) return []
+    const key = formatAddress(address)
+    const first = seen.get(key)
+    seen.set(key, first ?? path.join('.'))
+    if (first === undefined) return []
+    return [
+      {
+        ...yaml.positionOf(path),
+        path: path.join('.'),
+        message: `${first} listens at the same address`,
+        hint: 'Choose another port.',
+      },
+    ]
+  })
+}
+
+function items(yaml: PositionedYaml, path: Path): Path[] {
+  const list = valueAt(yaml.data, path)
+  return Array.isArray(list) ? list.map((_, index) => [...path, index]) : []
+}
+
+function mapAt(data: unknown, path: Path): Record<string, unknown> {
+  const value = valueAt(data, path)
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+}
