@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isEndedRun } from '../src/domain/run.ts'
-import type { Run, StepRow } from '../src/store/store.ts'
+import type { RunDetail } from '../src/api/run-schemas.ts'
 import { startSystem, type System } from '../test/helpers/system.ts'
 import { until } from '../test/helpers/until.ts'
 
@@ -10,7 +10,7 @@ export const stepCount = 40
 
 export interface BenchSystem extends System {
   /** Posts a push and waits for the run's end. */
-  runOnce(pipeline: string): Promise<{ postedAt: number; run: Run; steps: StepRow[] }>
+  runOnce(pipeline: string): Promise<{ postedAt: number; run: RunDetail }>
 }
 
 export const oneStep = `name: one\nsteps:\n  only:\n    commands: ["true"]\n`
@@ -28,12 +28,12 @@ export async function startBenchSystem(): Promise<BenchSystem> {
       const sha = await system.commit({ '.belay.yml': pipeline }, 'bench')
       const postedAt = Date.now()
       const { id } = await system.push(sha, 'bench')
-      const view = await until('the run ends', async () => {
-        const seen = await system.api<{ run: Run; steps: StepRow[] }>(`/runs/${id}`)
-        return isEndedRun(seen.run.status) ? seen : undefined
+      const run = await until('the run ends', async () => {
+        const seen = await system.client.getRun({ id })
+        return isEndedRun(seen.status) ? seen : undefined
       })
-      if (view.run.status !== 'succeeded') throw new Error(`the run ended ${view.run.status}: ${view.run.reason ?? ''}`)
-      return { postedAt, ...view }
+      if (run.status !== 'succeeded') throw new Error(`the run ended ${run.status}: ${run.reason ?? ''}`)
+      return { postedAt, run }
     },
   }
 }

@@ -6,8 +6,7 @@ import type { BenchSystem } from './bench-system.ts'
 export async function measureMemory(system: BenchSystem): Promise<string[]> {
   // One run, so that everything that loads late is loaded.
   await system.runOnce('name: warm\nsteps:\n  only:\n    commands: ["true"]\n')
-  const pids = system.pids()
-  const rows = partNames.map((part) => ({ part, ...memoryOf(pids[part]) }))
+  const rows = partNames.map((part) => ({ part, ...memoryOf(system.pid(part)) }))
   const sum = (key: 'rss' | 'pss'): number => rows.reduce((total, row) => total + row[key], 0)
   return [...rows, { part: 'all', rss: sum('rss'), pss: sum('pss') }].map(
     ({ part, rss, pss }) =>

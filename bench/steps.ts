@@ -10,7 +10,9 @@ export async function measureSteps(system: BenchSystem): Promise<string[]> {
   const perStep: number[] = []
   const floor: number[] = []
   for (let repeat = 0; repeat < repeats; repeat++) {
-    const { steps } = await system.runOnce(manySteps)
+    const {
+      run: { steps },
+    } = await system.runOnce(manySteps)
     const began = Math.min(...steps.map(({ startedAt }) => startedAt ?? Infinity))
     const ended = Math.max(...steps.map(({ endedAt }) => endedAt ?? 0))
     perStep.push((ended - began) / stepCount)

@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import type { StoredRunEvent } from '../../src/domain/run-event.ts'
-import type { Deployment } from '../../src/domain/environment.ts'
-import type { StepRow } from '../../src/store/store.ts'
+import type { StepChange } from '../../src/domain/run-event.ts'
 import type { System } from '../../test/helpers/system.ts'
 import { until } from '../../test/helpers/until.ts'
-import { followRun, type RunView } from './follow-run.ts'
+import { followRun, type FollowedRun } from './follow-run.ts'
 import { short, type Story } from './story.ts'
 
 /** What act four goes back to. */
@@ -17,7 +15,7 @@ const quickly = '{ "buildDelayMs": 0 }\n'
 export async function actFirstRelease(system: System, story: Story): Promise<FirstRelease> {
   story.act('Act 1. A signed push becomes a release')
   const view = await pushAndFollow(system, story, { 'version.txt': '1\n', 'behaviour.json': quickly }, 'version 1')
-  expectThat(view.run.status === 'succeeded', `the run ended ${view.run.status}`)
+  expectThat(view.status === 'succeeded', `the run ended ${view.status}`)
   await answers(system, story, '1')
   const { digest } = await servedNow(system)
   return { digest }
@@ -27,9 +25,8 @@ export async function actBadRelease(system: System, story: Story, first: FirstRe
   story.act('Act 2. A release that turns bad under traffic is taken back')
   const bad = { 'version.txt': '2\n', 'behaviour.json': '{ "unhealthyAfterRequests": 20 }\n' }
   const view = await pushAndFollow(system, story, bad, 'version 2, which turns bad after 20 requests')
-  expectThat(view.run.status === 'rolled_back', `the run ended ${view.run.status}`)
-  const events = await system.api<{ items: StoredRunEvent[] }>(`/runs/${view.run.id}/events?after=0`)
-  const switches = events.items.filter(
+  expectThat(view.status === 'rolled_back', `the run ended ${view.status}`)
+  const switches = view.events.filter(
     ({ body }) => body.type === 'deployment' && body.status === 'done' && ['activate', 'undo'].includes(body.phase),
   )
   expectThat(switches.length === 2, `${String(switches.length)} switches instead of there and back`)
@@ -45,18 +42,11 @@ export async function actKilledRunner(system: System, story: Story): Promise<voi
   )
   const run = await system.push(sha, 'version 3')
   story.line(`pushed ${sha.slice(0, 12)}: run #${String(run.number)}`)
-  let killed = false
   const following = followRun(system, story, run.id)
-  await until('the build is under way', async () => {
-    const log = await fetch(`${system.url}/api/v1/runs/${run.id}/steps/build/log`, {
-      headers: { authorization: `Bearer ${system.token}` },
-    })
-    return log.ok && (await log.text()).includes('compiled 3 of 10')
-  })
+  await until('the build is under way', async () => (await system.readLog(run.id, 'build')).includes('compiled 3 of 10'))
   story.line(`SIGKILL to the runner, process ${String(system.kill('runner'))}, in mid-build`)
-  killed = true
   const view = await following
-  expectThat(killed && view.run.status === 'succeeded', `the run ended ${view.run.status}`)
+  expectThat(view.status === 'succeeded', `the run ended ${view.status}`)
   expectThat(doneTwice(view.steps).length === 0, `finished steps ran again: ${doneTwice(view.steps).join(', ')}`)
   const build = view.steps.find(({ step }) => step === 'build')
   story.line(`build went on in epoch ${String(build?.epoch)}; no finished step ran twice`)
@@ -65,22 +55,17 @@ export async function actKilledRunner(system: System, story: Story): Promise<voi
 
 export async function actRollback(system: System, story: Story, first: FirstRelease): Promise<void> {
   story.act('Act 4. A person goes back to version 1, by digest')
-  const asked = await fetch(`${system.url}/api/v1/environments/production/rollback`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${system.token}`, 'content-type': 'application/json', 'idempotency-key': randomUUID() },
-    body: JSON.stringify({ to: first.digest, reason: 'the demo' }),
-  })
-  expectThat(asked.status === 202, `the rollback was answered ${String(asked.status)}: ${await asked.text()}`)
+  await system.client.rollback('production', { to: first.digest, reason: 'the demo' }, randomUUID())
   const deployment = await until('the rollback is carried out', async () => {
-    const page = await system.api<{ items: Deployment[] }>('/environments/production/deployments')
-    return page.items.find(({ kind, status }) => kind === 'rollback' && status !== 'running')
+    const { items } = await system.client.listDeployments('production')
+    return items.find(({ kind, status }) => kind === 'rollback' && status !== 'running')
   })
   expectThat(deployment.status === 'deployed', `the rollback ended ${deployment.status}: ${deployment.reason ?? ''}`)
   story.line(`production: rolled back to release ${String(deployment.release.number)}, ${short(first.digest)}`)
   await answers(system, story, '1')
 }
 
-async function pushAndFollow(system: System, story: Story, files: Record<string, string>, message: string): Promise<RunView> {
+async function pushAndFollow(system: System, story: Story, files: Record<string, string>, message: string): Promise<FollowedRun> {
   const sha = await system.commit(files, message)
   const run = await system.push(sha, message)
   story.line(`pushed ${sha.slice(0, 12)} "${message}": run #${String(run.number)}`)
@@ -96,13 +81,13 @@ async function answers(system: System, story: Story, version: string): Promise<v
 }
 
 async function servedNow(system: System): Promise<{ digest: string }> {
-  const { current } = await system.api<{ current?: { release: { image: { digest: string } } } }>('/environments/production')
-  expectThat(current !== undefined, 'nothing is recorded as served')
-  return { digest: current?.release.image.digest ?? '' }
+  const { current } = await system.client.getEnvironment('production')
+  if (current === undefined) throw new Error('nothing is recorded as served')
+  return { digest: current.release.image.digest }
 }
 
 /** Steps with more than one attempt that ended well: something finished was done again. */
-function doneTwice(steps: StepRow[]): string[] {
+function doneTwice(steps: StepChange[]): string[] {
   const good = steps.filter(({ status }) => status === 'succeeded').map(({ step }) => step)
   return good.filter((step, index) => good.indexOf(step) !== index)
 }

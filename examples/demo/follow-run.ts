@@ -1,47 +1,21 @@
-import type { Run, StepRow } from '../../src/store/store.ts'
+import type { RunDetail } from '../../src/api/run-schemas.ts'
 import type { StoredRunEvent } from '../../src/domain/run-event.ts'
-import { isEndedRun } from '../../src/domain/run.ts'
 import type { System } from '../../test/helpers/system.ts'
 import { short, type Story } from './story.ts'
 
-/** Tells what happens in a run until it ends; `onEvent` sees every event first. */
-export async function followRun(
-  system: System,
-  story: Story,
-  runId: string,
-  onEvent: (event: StoredRunEvent) => void = () => undefined,
-): Promise<RunView> {
-  for (let after = 0; ;) {
-    const page = await patiently(() => system.api<{ items: StoredRunEvent[] }>(`/runs/${runId}/events?after=${String(after)}`))
-    for (const event of page.items) {
-      after = event.seq
-      onEvent(event)
-      const text = describe(event)
-      if (text !== undefined) story.line(`${text}${timeOf(event)}`)
-    }
-    if (page.items.length > 0) continue
-    const view = await patiently(() => system.api<RunView>(`/runs/${runId}`))
-    if (isEndedRun(view.run.status)) return view
-    await new Promise((resolve) => setTimeout(resolve, 100))
+/** Tells what happens in a run until it ends; gives the run, its steps and all its events. */
+export async function followRun(system: System, story: Story, runId: string): Promise<FollowedRun> {
+  const events: StoredRunEvent[] = []
+  for await (const item of system.client.followRun({ id: runId })) {
+    if (item.type === 'end') continue
+    events.push(item.event)
+    const text = describe(item.event)
+    if (text !== undefined) story.line(`${text}${timeOf(item.event)}`)
   }
+  return { ...(await system.client.getRun({ id: runId })), events }
 }
 
-export interface RunView {
-  run: Run
-  steps: StepRow[]
-}
-
-/** The server may be restarting: asked again for a while. */
-async function patiently<T>(ask: () => Promise<T>): Promise<T> {
-  for (let tries = 0; ; tries++) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (tries > 100) throw error
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-  }
-}
+export type FollowedRun = RunDetail & { events: StoredRunEvent[] }
 
 function timeOf(event: StoredRunEvent): string {
   return event.body.type === 'deployment' ? `  (${new Date(event.at).toISOString().slice(11, 23)})` : ''

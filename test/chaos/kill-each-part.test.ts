@@ -3,9 +3,9 @@
  * or the new release serves throughout.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { StoredRunEvent } from '../../src/domain/run-event.ts'
 import { isEndedRun } from '../../src/domain/run.ts'
-import type { Run, StepRow } from '../../src/store/store.ts'
+import type { RunDetail } from '../../src/api/run-schemas.ts'
+import type { StepChange } from '../../src/domain/run-event.ts'
 import { startSystem, type PartName, type System } from '../helpers/system.ts'
 import { startTraffic, type TrafficProcess } from '../helpers/traffic-process.ts'
 import { until } from '../helpers/until.ts'
@@ -45,8 +45,8 @@ describe.each(['temporal', 'main', 'runner', 'keeper', 'up'] as const)('SIGKILL 
       if (part === 'up') await system.restart()
 
       const view = await waitForEnd(system, id)
-      expect(view.run.reason).toBeUndefined()
-      expect(view.run.status).toBe('succeeded')
+      expect(view.reason).toBeUndefined()
+      expect(view.status).toBe('succeeded')
       expect(finishedTwice(view.steps)).toEqual([])
       expect(await timesBuilt(system, id)).toBe(1)
       expect(await countRuns(system)).toBe(before + 1)
@@ -62,14 +62,14 @@ async function release(system: System, version: string): Promise<void> {
   const sha = await system.commit({ 'version.txt': `${version}\n` }, `version ${version}`)
   const { id } = await system.push(sha, `version ${version}`)
   const view = await waitForEnd(system, id)
-  expect(view.run.status).toBe('succeeded')
+  expect(view.status).toBe('succeeded')
 }
 
 async function reach(system: System, runId: string, moment: Moment): Promise<void> {
   await until(`the run is ${moment}`, async () => {
-    if (moment === 'in mid-build') return (await readLog(system, runId, 'build')).includes('compiled 3 of 10')
+    if (moment === 'in mid-build') return (await system.readLog(runId, 'build')).includes('compiled 3 of 10')
     const phase = moment === 'while it is watched' ? 'verify' : 'stage'
-    const { items } = await system.api<{ items: StoredRunEvent[] }>(`/runs/${runId}/events?after=0&limit=200`)
+    const { items } = await system.client.listRunEvents({ id: runId }, { limit: 200 })
     return items.some(({ body }) => body.type === 'deployment' && body.phase === phase)
   })
 }
@@ -81,19 +81,19 @@ async function expectServingThroughout(part: PartName, traffic: TrafficProcess):
   else expect(counts.failures).toEqual([])
 }
 
-async function waitForEnd(system: System, runId: string): Promise<{ run: Run; steps: StepRow[] }> {
+async function waitForEnd(system: System, runId: string): Promise<RunDetail> {
   return until(
     'the run ends',
     async () => {
-      const view = await system.api<{ run: Run; steps: StepRow[] }>(`/runs/${runId}`).catch(() => undefined) // The server may be the one that was killed.
-      return view !== undefined && isEndedRun(view.run.status) ? view : undefined
+      const run = await system.client.getRun({ id: runId }).catch(() => undefined) // The server may be the one that was killed.
+      return run !== undefined && isEndedRun(run.status) ? run : undefined
     },
     120_000,
   )
 }
 
 async function countRuns(system: System): Promise<number> {
-  const { items } = await system.api<{ items: Run[] }>('/runs?limit=200')
+  const { items } = await system.client.listRuns({ limit: 200 })
   return items.length
 }
 
@@ -102,7 +102,7 @@ async function served(system: System): Promise<string> {
   return ((await response.json()) as { version: string }).version
 }
 
-function finishedTwice(steps: StepRow[]): string[] {
+function finishedTwice(steps: StepChange[]): string[] {
   const good = steps.filter(({ status }) => status === 'succeeded').map(({ step }) => step)
   return good.filter((step, index) => good.indexOf(step) !== index)
 }
@@ -110,15 +110,8 @@ function finishedTwice(steps: StepRow[]): string[] {
 /** How often the build came to its end, by its own output. */
 async function timesBuilt(system: System, runId: string): Promise<number> {
   const log = await until('the whole log is there', async () => {
-    const text = await readLog(system, runId, 'build')
+    const text = await system.readLog(runId, 'build')
     return text.includes('dist/ is ready') ? text : undefined
   })
   return log.split('dist/ is ready').length - 1
-}
-
-async function readLog(system: System, runId: string, step: string): Promise<string> {
-  const response = await fetch(`${system.url}/api/v1/runs/${runId}/steps/${step}/log`, {
-    headers: { authorization: `Bearer ${system.token}` },
-  })
-  return response.ok ? response.text() : ''
 }
