@@ -15,7 +15,9 @@ export function openingSlots(runner: Pick<Runner, 'whenFree'>): NonNullable<Work
     type: 'custom',
     async reserveSlot(_, signal) {
       for (;;) {
-        if (!(await runner.whenFree(signal))) throw new DOMException('not needed any more', 'AbortError')
+        await runner.whenFree(signal)
+        // Exactly this error says to the worker that the slot was not wanted any more.
+        signal.throwIfAborted()
         if (out < mostAtOnce) break
         await nextReturn(returned, signal)
       }

@@ -10,9 +10,9 @@ export async function countedByApplications(system: System): Promise<number> {
   const logs = join(system.data, 'keeper/logs/production')
   const stopped = readdirSync(logs).flatMap((name) => {
     const text = readFileSync(join(logs, name), 'utf8')
-    return [...text.matchAll(/has stopped after (\d+) requests/g)].map(([, requests]) => Number(requests))
+    return [...text.matchAll(/has stopped after (\d+) requests/g)].map(([, counted]) => Number(counted))
   })
   const response = await fetch(`${system.edge}/stats`)
   const { requests } = (await response.json()) as { requests: number }
-  return stopped.reduce((sum, requests) => sum + requests, requests)
+  return stopped.reduce((sum, counted) => sum + counted, requests)
 }

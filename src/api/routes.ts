@@ -145,5 +145,3 @@ export const routes = {
   listAudit: { method: 'GET', path: '/api/v1/audit', access: 'admin', query: PageQuery, status: 200, response: AuditPage },
   listProjects: { method: 'GET', path: '/api/v1/projects', access: 'viewer', status: 200, response: ProjectList },
 } as const satisfies Record<string, Route>
-
-export type RouteName = keyof typeof routes

@@ -2,6 +2,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { skipUnless } from '../../test/helpers/skips.ts'
 import { findIdentity, findTagged, groupHasLiveMember, isAlive, signalGroup } from './identity.ts'
 import { spawnProcess, stopGroup, type Spawned, type SpawnOptions } from './spawn.ts'
 
@@ -121,17 +122,15 @@ describe('spawn', () => {
     expect(signalGroup(child.identity, 0)).toBe(false)
   })
 
-  it.runIf(process.platform === 'linux')(
-    'finds processes by a variable, also outside of their group, and by its whole value',
-    async () => {
-      const child = await start(`setsid sleep 600 >/dev/null 2>&1 & echo "ready $!"`, { env: { PATH: path, TAG: cwd } })
-      await child.done
-      await whenPrinted(/ready (\d+)/)
-      const [found, ...others] = findTagged('TAG', cwd)
-      expect(others).toEqual([])
-      expect(findTagged('TAG', cwd.slice(0, -1))).toEqual([])
-      if (found !== undefined) process.kill(found, 'SIGKILL')
-      expect(found).toBeDefined()
-    },
-  )
+  it('finds processes by a variable, also outside of their group, and by its whole value', async () => {
+    skipUnless(process.platform === 'linux', 'finds processes through /proc, which only Linux has')
+    const child = await start(`setsid sleep 600 >/dev/null 2>&1 & echo "ready $!"`, { env: { PATH: path, TAG: cwd } })
+    await child.done
+    await whenPrinted(/ready (\d+)/)
+    const [found, ...others] = findTagged('TAG', cwd)
+    expect(others).toEqual([])
+    expect(findTagged('TAG', cwd.slice(0, -1))).toEqual([])
+    if (found !== undefined) process.kill(found, 'SIGKILL')
+    expect(found).toBeDefined()
+  })
 })

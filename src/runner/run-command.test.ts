@@ -1,8 +1,21 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { skipUnless } from '../../test/helpers/skips.ts'
 import { findIdentity, type ProcessIdentity } from '../process/identity.ts'
 import { tagVariable } from './leftovers.ts'
 import { runCommand, type CommandEnd, type RunCommandInput } from './run-command.ts'
@@ -126,7 +139,8 @@ describe('run-command', () => {
     expect(findIdentity(pid)).toBeUndefined()
   })
 
-  it.runIf(process.platform === 'linux')('kills a child that left the group when it is cancelled', async () => {
+  it('kills a child that left the group when it is cancelled', async () => {
+    skipUnless(process.platform === 'linux', 'finds processes through /proc, which only Linux has')
     const controller = new AbortController()
     const running = run([`setsid sh -c 'echo "pid $$"; exec sleep 600' & wait`], { signal: controller.signal })
     await whenPrinted('pid ')
@@ -154,15 +168,13 @@ describe('run-command', () => {
     expect(leader).toBeUndefined()
   })
 
-  it.runIf(process.platform === 'linux')(
-    'ends with its shell, and kills what was left in the background with the output open',
-    async () => {
-      const end = await run(['sleep 600 & echo "in group $!"', `setsid sleep 600 & echo "outside $!"`])
-      expect(end).toEqual({ type: 'exited', exitCode: 0, line: 2 })
-      for (const [, pid] of output.matchAll(/(?:group|outside) (\d+)$/gm)) expect(findIdentity(Number(pid))).toBeUndefined()
-      expect([...output.matchAll(/(?:group|outside) (\d+)$/gm)]).toHaveLength(2)
-    },
-  )
+  it('ends with its shell, and kills what was left in the background with the output open', async () => {
+    skipUnless(process.platform === 'linux', 'finds processes through /proc, which only Linux has')
+    const end = await run(['sleep 600 & echo "in group $!"', `setsid sleep 600 & echo "outside $!"`])
+    expect(end).toEqual({ type: 'exited', exitCode: 0, line: 2 })
+    for (const [, pid] of output.matchAll(/(?:group|outside) (\d+)$/gm)) expect(findIdentity(Number(pid))).toBeUndefined()
+    expect([...output.matchAll(/(?:group|outside) (\d+)$/gm)]).toHaveLength(2)
+  })
 
   it('runs in the working directory, and refuses one outside the workspace, also by a link', async () => {
     mkdirSync(join(dirs.checkout, 'deep'))
@@ -181,6 +193,21 @@ describe('run-command', () => {
     rmSync(dirs.tmp, { recursive: true })
     symlinkSync(dirs.home, dirs.tmp)
     await expect(run(['true'])).rejects.toThrow(/ELOOP|ENOTDIR/)
+  })
+
+  it('runs as the step user, who can read its script and nothing of ours', async () => {
+    skipUnless(process.getuid?.() === 0, 'only root can run a step as another user')
+    const user = { uid: 65534, gid: 65534 }
+    chmodSync(root, 0o711)
+    for (const directory of [dirs.checkout, dirs.home, dirs.tmp]) chownSync(directory, user.uid, user.gid)
+    writeFileSync(join(root, 'ours'), 'ours', { mode: 0o600 })
+    expect(await run(['id -u; id -g; id -G', 'touch mine; cat ../ours'], { user })).toMatchObject({
+      type: 'exited',
+      exitCode: 1,
+      line: 2,
+    })
+    expect(output).toContain('\n65534\n65534\n65534\n')
+    expect(statSync(join(dirs.checkout, 'mine')).uid).toBe(65534)
   })
 
   it('names no line if the step itself spoiled the note of it', async () => {

@@ -25,6 +25,8 @@ export interface Deployer {
   undo(requestId: string): Promise<void>
   /** A fresh owner: asks the target, ends what was unfinished. */
   recover(silenceMs: number, sleep: (ms: number) => Promise<void>): Promise<void>
+  /** After a fault of ours: the deployment in progress counts as one that could not be done. */
+  abandon(reason: string): void
   /** Writes the state to the store. */
   record(deployment?: Deployment): Promise<void>
 }
@@ -182,6 +184,15 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
 
   return {
     record,
+    abandon(reason) {
+      const { active } = state
+      if (active === undefined) return
+      delete state.active
+      active.status = 'undo_failed'
+      active.reason = reason
+      const ended = answer(active)
+      if (active.runId !== undefined) tell(active.runId, ended)
+    },
     async deploy(request) {
       const deployment = begin({ kind: 'deploy', release: request.release, requestId: request.id, runId: request.runId })
       tell(request.runId, { requestId: request.id, status: 'running', deploymentId: deployment.id, at: Date.now() })

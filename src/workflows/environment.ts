@@ -37,24 +37,24 @@ export function environment(input: EnvironmentInput): Promise<void> {
 
 async function own(input: EnvironmentInput): Promise<void> {
   const waiting: EnvironmentMessage[] = []
-  let owner: { state: EnvironmentState; deployer: Deployer } | undefined
+  const owner: { state?: EnvironmentState } = {}
 
   // Handlers come first, so that nothing is missed; what arrives before the state is loaded waits.
   setHandler(environmentSignal, (message) => {
-    if (owner === undefined) waiting.push(message)
+    if (owner.state === undefined) waiting.push(message)
     else receive(owner.state, message)
   })
-  setHandler(environmentStateQuery, () => owner?.state ?? rules.emptyEnvironment(input.name, 0))
+  setHandler(environmentStateQuery, () => owner.state ?? rules.emptyEnvironment(input.name, 0))
   setHandler(rollbackUpdate, async (request) => {
-    await condition(() => owner !== undefined)
-    if (owner === undefined) throw ApplicationFailure.nonRetryable('the environment is starting', 'unavailable')
+    await condition(() => owner.state !== undefined)
+    if (owner.state === undefined) throw ApplicationFailure.nonRetryable('the environment is starting', 'unavailable')
     return receiveRollback(owner.state, request)
   })
 
   const state = input.state ?? (await load(input.name))
   const deployer = createDeployer(state, tell)
   if (input.state === undefined) await deployer.recover(silenceMs, sleep)
-  owner = { state, deployer }
+  owner.state = state
   for (const message of waiting.splice(0)) receive(state, message)
 
   for (;;) {
@@ -63,7 +63,12 @@ async function own(input: EnvironmentInput): Promise<void> {
       await condition(allHandlersFinished)
       await continueAsNew<typeof environment>({ name: input.name, state })
     }
-    await work(state, deployer)
+    try {
+      await work(state, deployer)
+    } catch (error) {
+      // A fault of ours must not stop the environment: it becomes the answer.
+      deployer.abandon(reasonOf(error))
+    }
   }
 
   function receive(current: EnvironmentState, message: EnvironmentMessage): void {
@@ -74,7 +79,10 @@ async function own(input: EnvironmentInput): Promise<void> {
         return
       case 'keep':
         tell(message.runId, rules.receiveKeep(current, message.requestId, now))
-        void deployer.record()
+        deployer.record().catch((error: unknown) => {
+          // The next record carries it, too.
+          log.warn('the state was not recorded', { environment: input.name, reason: reasonOf(error) })
+        })
         return
       case 'undo':
       case 'withdraw': {
@@ -88,7 +96,7 @@ async function own(input: EnvironmentInput): Promise<void> {
   }
 }
 
-/** One job, to its end. A fault of ours must not stop the environment: it becomes the answer. */
+/** One job, to its end. */
 async function work(state: EnvironmentState, deployer: Deployer): Promise<void> {
   const job = rules.takeJob(state)
   if (job === undefined) return

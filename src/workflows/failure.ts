@@ -32,6 +32,8 @@ export function classifySegmentFailure(error: unknown): SegmentFailure {
       // The worker was shut down before the activity could answer: the same as silence, only sooner.
       case 'WorkerShutdown':
         return { type: 'silent' }
+      default:
+        break
     }
   }
   return { type: 'broken', reason: reasonOf(error) }

@@ -20,13 +20,13 @@ const workLimit = 50
 export async function interpretPlan(context: RunContext): Promise<void> {
   const running = new Map<string, Promise<void>>()
   let changes = 0
-  let broken: unknown
+  let broken: Error | undefined
 
   function begin(work: Work): void {
     const ended = work
       .start()
       .catch((error: unknown) => {
-        broken ??= error
+        broken ??= asError(error)
       })
       .finally(() => {
         running.delete(work.key)
@@ -54,7 +54,7 @@ export async function interpretPlan(context: RunContext): Promise<void> {
     try {
       await waitUntil(() => changes !== seen, next.retryAt === undefined ? undefined : next.retryAt - now)
     } catch (error) {
-      broken ??= error
+      broken ??= asError(error)
     }
   }
 }
@@ -64,6 +64,10 @@ async function waitUntil(changed: () => boolean, limitMs: number | undefined): P
   if (CancellationScope.current().consideredCancelled) await CancellationScope.nonCancellable(() => condition(changed))
   else if (limitMs === undefined) await condition(changed)
   else await condition(changed, Math.max(1, limitMs))
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown))
 }
 
 function findWork(context: RunContext, ready: readonly { step: string; attempt: number }[]): Work[] {

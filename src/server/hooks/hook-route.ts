@@ -2,9 +2,8 @@
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BelayError, messageOf } from '../../domain/errors.ts'
-import { findForge } from '../../drivers/forges/index.ts'
+import { findForge, forges } from '../../drivers/forges/index.ts'
 import type { Forge } from '../../drivers/forges/forge.ts'
-import { github } from '../../drivers/forges/github/github.ts'
 import type { Accepted } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { runUrl } from '../run-view.ts'
@@ -65,7 +64,7 @@ type HookInput = { headers: FastifyRequest['headers']; body: Buffer; project: st
 /** An unknown project, one without a secret, and a bad signature cost the same work and get the same answer. */
 function authenticateDelivery({ config, log }: RouteDeps, { headers, body, project }: HookInput): Forge {
   const known = Object.hasOwn(config.projects, project) ? config.projects[project] : undefined
-  const forge = (known === undefined ? undefined : findForge(known.forge)) ?? github
+  const forge = (known === undefined ? undefined : findForge(known.forge)) ?? forges[0]
   const ours = known?.webhookSecrets ?? []
   const signed = forge.verify({ headers, body, secrets: ours.length > 0 ? ours : ['nobody signs with this'] })
   if (signed && ours.length > 0 && forge.recognises(headers)) return forge
