@@ -60,7 +60,11 @@ async function up(): Promise<{ process: Spawned; output: () => string }> {
 
 async function upAndReady(): Promise<{ process: Spawned; output: () => string }> {
   const started = await up()
-  await vi.waitFor(() => expect(started.output()).toContain('Belay is up at'), within)
+  const ended = started.process.done.then((exit) => {
+    throw new Error(`up has ended (${JSON.stringify(exit)}):\n${started.output()}`)
+  })
+  await Promise.race([ended, vi.waitFor(() => expect(started.output()).toContain('Belay is up at'), within)])
+  ended.catch(() => undefined)
   return started
 }
 

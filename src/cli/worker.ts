@@ -24,7 +24,9 @@ export function workerCommand(io: Io): Command {
     ),
   )
   command.addCommand(
-    configuredCommand('deployer', 'deployments', io).action((flags: ServeFlags) => serveRoles(io, ['deployer'], flags)),
+    configuredCommand('deployer', 'deployments, and the keeper of the process target, which goes on when this ends', io).action(
+      (flags: ServeFlags) => serveRoles(io, ['deployer'], flags),
+    ),
   )
   command.addCommand(
     new Command('runner')

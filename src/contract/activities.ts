@@ -3,7 +3,7 @@
  * Failures are `ApplicationFailure`s by `toApplicationFailure`; their `type` is an `ErrorCode` or a `failureTypes` entry.
  */
 import type { Answer, Deployment, EnvironmentState } from '../domain/environment.ts'
-import type { Deploy, HealthCheck, Plan, Undo, FinallyStep } from '../domain/plan.ts'
+import type { Deploy, Plan, Undo, FinallyStep } from '../domain/plan.ts'
 import type { Release, ReleaseRef } from '../domain/release.ts'
 import type { RunEnding, RunEvent } from '../domain/run-event.ts'
 import type { RunIdentity } from '../domain/run.ts'
@@ -179,5 +179,3 @@ export interface DeployerActivities {
   /** Takes traffic off and stops everything: the way back where nothing was kept. */
   clear(input: Operation): Promise<void>
 }
-
-export type { HealthCheck }

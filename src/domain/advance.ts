@@ -26,6 +26,3 @@ export function advance(plan: Plan, outcomes: readonly Outcome[], now: number): 
       return advanceByRules1(plan, outcomes, now)
   }
 }
-
-/** The rule sets this build knows. */
-export const knownRules: readonly number[] = [1]

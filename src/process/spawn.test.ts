@@ -90,7 +90,7 @@ describe('spawn', () => {
   })
 
   it('lets whoever heeds SIGTERM tidy up', async () => {
-    const child = await start(`trap 'echo tidied; exit 3' TERM; echo ready; while :; do sleep 0.05; done`)
+    const child = await start(`trap 'echo tidied; exit 3' TERM; echo ready; while :; do sleep 0.05 || :; done`)
     await whenPrinted(/ready/)
     await child.stop(20_000)
     expect(await child.done).toMatchObject({ exitCode: 3 })
@@ -118,6 +118,8 @@ describe('spawn', () => {
     }
     expect(isAlive(child.identity)).toBe(true)
     await child.stop(1_000)
+    // Read by its parent: a zombie still answers signals.
+    await child.done
     expect(isAlive(child.identity)).toBe(false)
     expect(signalGroup(child.identity, 0)).toBe(false)
   })

@@ -50,7 +50,9 @@ function createMatchingMasker(matcher: ByteMatcher): Masker {
       const scan = findCovered(matcher, bytes, coveredLead)
       const holdFrom = bytes.length - scan.depth
       const shown = render(bytes, scan.covered, holdFrom, coveredLead > 0)
-      const cut = scan.covered.find((span) => span.start < holdFrom && span.end > holdFrom)
+      // The span that reaches over the cut and whose stars are out: now, or before.
+      const isOut = ({ start }: Span) => start < holdFrom || (start === 0 && coveredLead > 0)
+      const cut = scan.covered.find((span) => isOut(span) && span.end > holdFrom)
       coveredLead = cut === undefined ? 0 : cut.end - holdFrom
       held = bytes.subarray(holdFrom)
       return shown

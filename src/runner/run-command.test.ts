@@ -151,7 +151,7 @@ describe('run-command', () => {
 
   it('gives a cancelled command its grace to tidy up', async () => {
     const controller = new AbortController()
-    const running = run([`trap 'echo tidied; exit 0' TERM; echo ready; while :; do sleep 0.05; done`], {
+    const running = run([`trap 'echo tidied; exit 0' TERM; echo ready; while :; do sleep 0.05 || :; done`], {
       signal: controller.signal,
       graceMs: 20_000,
     })

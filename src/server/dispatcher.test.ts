@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client'
@@ -133,6 +133,7 @@ describe('Temporal away', () => {
   test('commands wait, and are carried when it comes', async () => {
     const port = await findFreePort()
     const late = await openFrontDoor({ temporal: `127.0.0.1:${String(port)}` })
+    await mkdir(join(directory, 'late'))
     const places = { program, directory: join(directory, 'late'), log: join(directory, 'late.log'), port }
     let server: TemporalServer | undefined
     let dispatcher: Dispatcher | undefined

@@ -9,6 +9,7 @@ import { execa } from 'execa'
 import { createClient, type Client } from '../../src/api/client.ts'
 import { findUpState, type UpState } from '../../src/cli/up/up-file.ts'
 import { findFreePort } from '../../src/process/free-port.ts'
+import type { GitRepository } from './git-repository.ts'
 import { postPush } from './hook.ts'
 import { until } from './until.ts'
 
@@ -19,27 +20,42 @@ export interface System {
   /** Everything lies below it. */
   directory: string
   data: string
+  config: string
   url: string
   /** Where the environment `production` answers. */
   edge: string
+  /** Where that environment answers. */
+  edgeOf(environment: string): string
   token: string
   /** The process that is this part now. */
   pid(part: PartName): number
   /** Commits these files to `main` and gives the commit. */
   commit(files: Record<string, string>, message: string): Promise<string>
   /** Posts the signed push of a commit; gives the run. */
-  push(sha: string, message: string, deliveryId?: string): Promise<{ id: string; number: number }>
+  push(sha: string, message: string, options?: PushOptions): Promise<{ id: string; number: number }>
+  /** The same, whatever the answer is. */
+  post(sha: string, message: string, options?: PushOptions): Promise<{ status: number; body: unknown }>
   client: Client
   /** All that a step has printed so far; empty while there is nothing. */
   readLog(runId: string, step: string): Promise<string>
   /** SIGKILL to one process; returns its pid. */
   kill(part: PartName): number
-  /** After `up` was killed: starts it again on the same directory. */
+  /** Any signal to one process; returns its pid. */
+  signal(part: PartName, signal: NodeJS.Signals): number
+  /** Resolves when `up` has ended, with its exit code or signal. */
+  ended(): Promise<number | string>
+  /** After `up` has ended: starts it again on the same directory. */
   restart(): Promise<void>
   /** What `up` has printed. */
   output(): string
   /** Ends `up` and removes the directory. */
   stop(): Promise<void>
+}
+
+export interface PushOptions {
+  deliveryId?: string
+  /** Default: `main`. */
+  branch?: string
 }
 
 export interface SystemOptions {
@@ -49,6 +65,14 @@ export interface SystemOptions {
   files?: Record<string, string>
   /** Polling interval; default: none, hooks only. */
   poll?: string
+  /** The repository to use instead, which its owner makes, commits to and stops; then `example` and `files` say nothing. */
+  repository?: GitRepository
+  /** Default: `production`. */
+  environments?: string[]
+  /** More of the configuration: whole keys of the top level. */
+  config?: string
+  /** Further environment variables of `up`. */
+  env?: Record<string, string>
 }
 
 const top = fileURLToPath(new URL(import.meta.url.includes('/dist/') ? '../../..' : '../..', import.meta.url))
@@ -59,12 +83,13 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   // Steps may run as another user, who must be able to pass through.
   chmodSync(directory, 0o711)
   const data = join(directory, 'data')
-  const repository = join(directory, 'hello-service')
   const secret = randomBytes(24).toString('hex')
-  const [port, edgePort] = [await findFreePort(), await findFreePort()]
+  const port = await findFreePort()
+  const edges: Record<string, string> = {}
+  for (const name of options.environments ?? ['production']) edges[name] = `127.0.0.1:${String(await findFreePort())}`
+  const repository = options.repository ?? (await makeRepository(directory, options))
   const config = join(directory, 'belay.config.yml')
-  writeFileSync(config, configText({ port, edgePort, repository, ...(options.poll === undefined ? {} : { poll: options.poll }) }))
-  await makeRepository(repository, options.example ?? join(top, 'examples/hello-service'), options.files ?? {})
+  writeFileSync(config, configText({ port, edges, repository: repository.url, poll: options.poll, more: options.config }))
 
   const printed: string[] = []
   let up = await startUp()
@@ -72,7 +97,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   async function startUp(): Promise<ChildProcess> {
     const child = spawn(process.execPath, [join(top, 'dist/src/cli/main.js'), 'up', '--config', config, '--data', data], {
       cwd: directory,
-      env: { ...process.env, HOOK_SECRET: secret, BELAY_WORK_DIR: join(directory, 'work') },
+      env: { ...process.env, ...options.env, HOOK_SECRET: secret, BELAY_WORK_DIR: join(directory, 'work') },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => printed.push(text))
@@ -108,17 +133,26 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const { url } = readUp()
   const token = readFileSync(join(data, 'admin-token'), 'utf8').trim()
   const client = createClient({ url, token })
+  const post: System['post'] = (sha, message, more = {}) => postPush({ url: `${url}/hooks/hello`, secret, sha, message, ...more })
+  const edgeOf = (environment: string): string => `http://${edges[environment] ?? ''}`
+  const signal = (part: PartName, name: NodeJS.Signals): number => {
+    const pid = pidOf(part)
+    process.kill(pid, name)
+    return pid
+  }
   return {
     directory,
     data,
+    config,
     url,
-    edge: `http://127.0.0.1:${String(edgePort)}`,
+    edge: edgeOf('production'),
+    edgeOf,
     token,
     pid: pidOf,
-    commit: (files, message) => commitFiles(repository, files, message),
-    async push(sha, message, deliveryId) {
-      const hook = { url: `${url}/hooks/hello`, secret, sha, message, ...(deliveryId === undefined ? {} : { deliveryId }) }
-      const { status, body } = await postPush(hook)
+    commit: (files, message) => repository.commit({ files, message }),
+    post,
+    async push(sha, message, more) {
+      const { status, body } = await post(sha, message, more)
       if (status !== 202) throw new Error(`the push was answered ${String(status)}: ${JSON.stringify(body)}`)
       return (body as { run: { id: string; number: number } }).run
     },
@@ -128,10 +162,11 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       for await (const chunk of client.readLog({ id: runId }, step)) chunks.push(chunk)
       return Buffer.concat(chunks).toString('utf8')
     },
-    kill(part) {
-      const pid = pidOf(part)
-      process.kill(pid, 'SIGKILL')
-      return pid
+    kill: (part) => signal(part, 'SIGKILL'),
+    signal,
+    async ended() {
+      await ended(up)
+      return up.exitCode ?? up.signalCode ?? 'gone'
     },
     async restart() {
       await ended(up)
@@ -146,31 +181,47 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   }
 }
 
-function configText(options: { port: number; edgePort: number; repository: string; poll?: string }): string {
-  return `listen: 127.0.0.1:${String(options.port)}
-projects:
-  hello:
-    repository: file://${options.repository}
-    forge: github
-    webhook_secret: { from_env: HOOK_SECRET }
-${options.poll === undefined ? '' : `    poll: ${options.poll}\n`}    environments: [production]
-environments:
-  production: { target: process, edge: { listen: "127.0.0.1:${String(options.edgePort)}" }, health: { http: /healthz } }
-`
+interface ConfigText {
+  port: number
+  edges: Record<string, string>
+  repository: string
+  poll: string | undefined
+  more: string | undefined
 }
 
-async function makeRepository(repository: string, example: string, files: Record<string, string>): Promise<void> {
+function configText({ port, edges, repository, poll, more }: ConfigText): string {
+  const environments = Object.entries(edges).map(
+    ([name, edge]) => `  ${name}: { target: process, edge: { listen: "${edge}" }, health: { http: /healthz } }\n`,
+  )
+  return `listen: 127.0.0.1:${String(port)}
+projects:
+  hello:
+    repository: ${repository}
+    forge: github
+    webhook_secret: { from_env: HOOK_SECRET }
+${poll === undefined ? '' : `    poll: ${poll}\n`}    environments: [${Object.keys(edges).join(', ')}]
+environments:
+${environments.join('')}${more ?? ''}`
+}
+
+/** On this machine, without a server: what a newcomer has. */
+async function makeRepository(
+  directory: string,
+  options: SystemOptions,
+): Promise<{ url: string; commit: (input: { files: Record<string, string>; message: string }) => Promise<string> }> {
+  const repository = join(directory, 'hello-service')
+  const example = options.example ?? join(top, 'examples/hello-service')
   mkdirSync(repository, { mode: 0o755 })
   cpSync(example, repository, { recursive: true, filter: (source) => !/\/(dist|node_modules)$/.test(source) })
   await git(repository, ['init', '--quiet', `--initial-branch=${branch}`])
-  await commitFiles(repository, files, 'version 1')
-}
-
-async function commitFiles(repository: string, files: Record<string, string>, message: string): Promise<string> {
-  for (const [file, text] of Object.entries(files)) writeFileSync(join(repository, file), text)
-  await git(repository, ['add', '--all'])
-  await git(repository, ['commit', '--quiet', '--allow-empty', '--message', message])
-  return git(repository, ['rev-parse', 'HEAD'])
+  const commit = async (input: { files: Record<string, string>; message: string }): Promise<string> => {
+    for (const [file, text] of Object.entries(input.files)) writeFileSync(join(repository, file), text)
+    await git(repository, ['add', '--all'])
+    await git(repository, ['commit', '--quiet', '--allow-empty', '--message', input.message])
+    return git(repository, ['rev-parse', 'HEAD'])
+  }
+  await commit({ files: options.files ?? {}, message: 'version 1' })
+  return { url: `file://${repository}`, commit }
 }
 
 /** Git with an identity of its own: it must work in an empty home. */

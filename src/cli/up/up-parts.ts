@@ -27,12 +27,13 @@ export function upParts(options: UpPartsOptions): Part[] {
   const { places, embedded } = options
   const temporal =
     embedded === undefined ? [] : [temporalPart({ ...embedded, directory: places.temporal, parts: places.partLogs })]
-  return [...temporal, keeper(options), main(options), runner(options)]
+  return [...temporal, keeperOf(options), main(options), runner(options)]
 }
 
 const readyTimeoutMs = 60_000
 
-function keeper({ places, env }: UpPartsOptions): Part {
+/** Also for a deployer on its own: its target needs one on the same machine. */
+export function keeperOf({ places, env }: Pick<UpPartsOptions, 'places' | 'env'>): Part {
   const input: KeeperInput = { directory: places.keeper, apps: places.apps }
   return keeperPart({
     ...program('keeper', JSON.stringify(input)),

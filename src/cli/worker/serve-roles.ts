@@ -1,10 +1,12 @@
 /** A part of Belay on its own, in the foreground: the same code as in `up`, against a Temporal that somebody runs. */
+import { mkdirSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { pino } from 'pino'
+import { pino, type Logger } from 'pino'
 import type { MainRole } from '../../../workers/main.ts'
 import { loadConfig } from '../../config/load-config.ts'
-import { placesOf } from '../../config/places.ts'
+import { placesOf, type Places } from '../../config/places.ts'
 import { BelayError } from '../../domain/errors.ts'
+import { supervise } from '../../embedded/supervisor/supervise.ts'
 import type { Io } from '../io.ts'
 import { beginLife } from '../part/life.ts'
 import { takeListen } from '../up/listen.ts'
@@ -34,9 +36,22 @@ export async function serveRoles(io: Io, roles: readonly MainRole[], flags: Serv
   const { start } = await import('../../../workers/main.ts')
   const places = placesOf(config.data, { work: io.env['BELAY_WORK_DIR'] || undefined, root: findStepUser() !== undefined })
   const log = pino({ name: roles.join('+') })
+  if (roles.includes('deployer')) await keepKeeper({ places, env: io.env, log })
   const main = await start({ config, places, temporal, roles, log })
   life.serve(() => main.stop(), 12_000)
   log.info({ roles, url: main.url, temporal: temporal.address }, 'serving')
+}
+
+/** The keeper and its applications outlive us, as they do in `up`; whoever comes next adopts them. */
+async function keepKeeper({ places, env, log }: { places: Places; env: NodeJS.ProcessEnv; log: Logger }): Promise<void> {
+  for (const directory of [places.keeper, places.apps]) mkdirSync(directory, { recursive: true })
+  const { keeperOf } = await import('../up/up-parts.ts')
+  await supervise({
+    parts: [keeperOf({ places, env })],
+    tell(news) {
+      log.info({ part: news.part, pid: news.type === 'ready' ? news.pid : undefined }, news.type)
+    },
+  })
 }
 
 export function noTemporal(): BelayError {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BelayError, messageOf } from '../../domain/errors.ts'
+import type { Trigger } from '../../domain/trigger.ts'
 import { findForge, forges } from '../../drivers/forges/index.ts'
 import type { Forge } from '../../drivers/forges/forge.ts'
 import type { Accepted } from '../../store/store.ts'
@@ -43,20 +44,33 @@ async function takeDelivery(
   const deliveryId = forge.findDeliveryId(request.headers)
   if (deliveryId === undefined) throw new BelayError({ code: 'invalid_input', message: 'the delivery has no id of its own' })
   const line = { project, forge: forge.name, event, delivery: deliveryId }
+  const parsed = forge.parseDelivery({ headers: request.headers, body: document })
   const accepted = await accept(deps, line, {
     project,
     forge: forge.name,
     deliveryId,
     event,
     bodyDigest: `sha256:${createHash('sha256').update(body).digest('hex')}`,
-    parsed: forge.parseDelivery({ headers: request.headers, body: document }),
+    parsed,
     runUrl: (runId) => runUrl(deps.config, runId),
   })
   deps.log.info({ ...line, ...summaryOf(accepted) }, `delivery ${accepted.type}`)
   if (accepted.type === 'conflict') {
     throw new BelayError({ code: 'conflict', message: 'another delivery of this id came before, with another body' })
   }
+  if (accepted.type === 'accepted' && 'trigger' in parsed) await noteHead(deps, project, parsed.trigger)
   return reply.status(accepted.type === 'accepted' ? 202 : 200).send(accepted.answer)
+}
+
+/** A project that is polled as well must not run this commit again when polling sees it. */
+async function noteHead({ config, store, log }: RouteDeps, project: string, { branch, sha }: Trigger): Promise<void> {
+  if (config.projects[project]?.pollMs === undefined) return
+  try {
+    await store.polls.seen({ project, branch, sha })
+  } catch (error) {
+    // The delivery is on disk: its answer does not hang on this.
+    log.warn({ project, error: messageOf(error) }, 'the head was not noted: polling may run it again')
+  }
 }
 
 type HookInput = { headers: FastifyRequest['headers']; body: Buffer; project: string }
