@@ -85,7 +85,10 @@ async function waitForEnd(child: Spawned, input: RunCommandInput): Promise<Ended
     const isOver = first !== undefined && !('type' in first)
     await child.stop(Math.min(input.graceMs, longestGraceMs(first)))
     if (!isOver) await killTaggedStep(input.env)
-    return first ?? (await readExit(child))
+    if (first === undefined) return await readExit(child)
+    // What it said last, tidying up, belongs to its log.
+    await Promise.race([child.done, pause(exitWaitMs, over.signal)])
+    return first
   } finally {
     over.abort()
   }
