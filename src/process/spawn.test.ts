@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -98,7 +98,8 @@ describe('spawn', () => {
   })
 
   it('stops what is left of a group whose leader has ended', async () => {
-    const child = await start('sleep 600 >/dev/null 2>&1 & echo "left $!"')
+    const child = await start('sleep 600 >/dev/null 2>&1 & echo "left $!"; until [ -e go ]; do sleep 0.01; done')
+    writeFileSync(join(cwd, 'go'), '')
     await child.done
     const left = Number(await whenPrinted(/left (\d+)/))
     expect(groupHasLiveMember(child.pid)).toBe(true)

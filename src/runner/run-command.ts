@@ -82,7 +82,8 @@ async function waitForEnd(child: Spawned, input: RunCommandInput): Promise<Ended
       })),
     ])
     // Also after a good end: what the step left in the background does not outlive it.
-    const isOver = first !== undefined && !('type' in first)
+    // A leader that ended before it could be identified has a group that cannot be named; its members carry the tag.
+    const isOver = first !== undefined && !('type' in first) && child.identity.startTime !== 'gone'
     await child.stop(Math.min(input.graceMs, longestGraceMs(first)))
     if (!isOver) await killTaggedStep(input.env)
     if (first === undefined) return await readExit(child)
