@@ -78,7 +78,7 @@ function assemble(options: RunnerOptions, log: Log): Runner {
     user,
     fetchArtifact: async (digest) => await server.fetchArtifact(digest),
   })
-  const runUrl = (runId: string) => new URL(`/runs/${runId}`, options.publicUrl ?? options.serverUrl).href
+  const runUrl = (runId: string) => new URL(`/api/v1/runs/${runId}`, options.publicUrl ?? options.serverUrl).href
   return createRunner({ ...options, directory: places.runner, images: places.images, server, workspaces, builders, runUrl, log })
 }
 

@@ -34,6 +34,15 @@ export function findIdentity(pid: number): ProcessIdentity | undefined {
   return startTime === undefined ? undefined : { pid, startTime, bootId: bootId() }
 }
 
+/**
+ * The identity of a child in the tick of its spawn. It may have ended already: its pid is still its own until its parent
+ * has read its end, and its group may live on.
+ */
+export function identifyChild(pid: number): ProcessIdentity | undefined {
+  const startTime = process.platform === 'linux' ? statFieldsOf(pid)?.[19] : startTimeFromPs(pid)
+  return startTime === undefined ? undefined : { pid, startTime, bootId: bootId() }
+}
+
 function startTimeFromProc(pid: number): string | undefined {
   const fields = statFieldsOf(pid)
   return fields === undefined || isDead(fields) ? undefined : fields[19]

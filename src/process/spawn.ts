@@ -1,7 +1,7 @@
 /** The one place that spawns. Commands are argv arrays; nothing here goes through a shell. */
 import { execa, type Options } from 'execa'
 import { BelayError } from '../domain/errors.ts'
-import { findIdentity, groupHasLiveMember, signalGroup, type ProcessIdentity } from './identity.ts'
+import { groupHasLiveMember, identifyChild, signalGroup, type ProcessIdentity } from './identity.ts'
 
 export interface SpawnOptions {
   file: string
@@ -72,7 +72,7 @@ export async function spawnProcess(options: SpawnOptions): Promise<Spawned> {
       cause: failed,
     })
   }
-  const identity = findIdentity(pid) ?? { pid, startTime: 'gone', bootId: 'gone' }
+  const identity = identifyChild(pid) ?? { pid, startTime: 'gone', bootId: 'gone' }
   if (options.outlive === true) child.unref()
   const done = child.then((result): Exit => {
     const ended = { durationMs: performance.now() - startedAt }

@@ -136,10 +136,13 @@ function oweUndo(context: RunContext, segment: Segment): void {
   }
 }
 
-/** Σ (timeout + backoff) × attempts + grace + 60 s. */
+/**
+ * Σ (timeout + backoff) × attempts + grace + 60 s, and as long as the run itself may take: a segment waits for its slot
+ * inside the activity. A dead runner shows by its silence, long before.
+ */
 function limitOf(context: RunContext, segment: Segment): number {
   const steps = segment.steps.map((id) => loadStep(context.plan, id))
-  return steps.reduce((sum, step) => sum + longest(step), 0) + stopGraceMs + 60_000
+  return steps.reduce((sum, step) => sum + longest(step), context.plan.timeoutMs) + stopGraceMs + 60_000
 }
 
 function longest(step: PlanStep): number {
