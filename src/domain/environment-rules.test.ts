@@ -99,6 +99,13 @@ describe('taking back', () => {
     expect(rules.receiveUndo(state, request(1).id, 5)?.status).toBe('undone')
   })
 
+  it('stands against a keep that comes too late, and a keep stands when the history has forgotten its release', () => {
+    const state = stateWith(served(1, 'undone'))
+    expect(rules.receiveKeep(state, request(1).id, 5).status).toBe('undone')
+    rules.remember(state, { requestId: request(2).id, status: 'deployed', at: 1 })
+    expect(rules.receiveKeep(state, request(2).id, 6).status).toBe('kept')
+  })
+
   it('does not touch what is kept', () => {
     const state = stateWith(served(1, 'provisional'))
     expect(rules.receiveKeep(state, request(1).id, 5).status).toBe('kept')

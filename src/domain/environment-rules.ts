@@ -51,11 +51,13 @@ export function supersededBy(state: EnvironmentState, request: DeployRequest, no
 /** The run settled. A release that was taken back meanwhile stays so. */
 export function receiveKeep(state: EnvironmentState, requestId: string, now: number): Answer {
   const served = findServed(state, requestId)
-  if (served === undefined)
-    return (
-      findAnswer(state, requestId, now) ?? remember(state, { requestId, status: 'withdrawn', reason: 'unknown request', at: now })
-    )
-  if (served.status !== 'provisional') return findAnswer(state, requestId, now) ?? { requestId, status: 'kept', at: now }
+  if (served?.status === 'undone' || served?.status === 'blocked') return { requestId, status: 'undone', at: now }
+  if (served === undefined) {
+    const known = findAnswer(state, requestId, now)
+    // Out of our memory since, but it was served.
+    if (known?.status === 'deployed') return remember(state, { ...known, status: 'kept', at: now })
+    return known ?? remember(state, { requestId, status: 'withdrawn', reason: 'unknown request', at: now })
+  }
   served.status = 'kept'
   return remember(state, { requestId, status: 'kept', deploymentId: served.deploymentId, at: now })
 }

@@ -174,6 +174,7 @@ async function keepDeclared({ deps, input, log }: Work, done: Done, spec: Artifa
   const { dirs, session, signal } = input
   try {
     const artifacts = await deps.workspaces.collectArtifacts(dirs, spec)
+    if (artifacts.length > mostArtifacts) throw tooManyArtifacts(artifacts.length)
     await keepArtifacts({ checkout: dirs.checkout, artifacts, session, server: deps.server, signal })
     log.note(`kept ${String(artifacts.length)} artifact${artifacts.length === 1 ? '' : 's'}`)
     return { ...done, result: { ...done.result, artifacts } }
@@ -181,6 +182,17 @@ async function keepDeclared({ deps, input, log }: Work, done: Done, spec: Artifa
     if (hasCode(error, 'refused', 'too_large')) return { ending: { status: 'failed', reason: reasonOf(error) } }
     throw error
   }
+}
+
+/** Their names and digests travel in the outcome, which has to fit into one message of 2 MiB. */
+const mostArtifacts = 2_000
+
+function tooManyArtifacts(count: number): BelayError {
+  return new BelayError({
+    code: 'too_large',
+    message: `${String(count)} files match \`artifacts\`, and ${String(mostArtifacts)} are the most a step can keep`,
+    hint: 'Pack them into an archive, and keep that.',
+  })
 }
 
 function reasonOf(error: unknown): string {

@@ -17,6 +17,7 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
   const request = requestOf(context, step, attempt)
   const progress = { answered: false }
   context.undo.owe({
+    key: request.id,
     step: step.id,
     does: `take ${environment} back to its newest kept release`,
     undo: () => takeBack(context, environment, request.id, progress.answered),
@@ -71,8 +72,10 @@ async function takeBack(context: RunContext, environment: string, requestId: str
     'withdrawn',
     'undone',
     'undo_failed',
+    'kept',
     'superseded',
   ])
+  if (answer.status === 'kept') return { type: 'failed', reason: `${environment} has kept it already` }
   if (answer.status !== 'undo_failed') return { type: 'done' }
   return { type: 'failed', reason: answer.reason ?? `${environment} could not be taken back` }
 }

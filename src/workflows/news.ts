@@ -1,6 +1,7 @@
-import { CancellationScope } from '@temporalio/workflow'
+import { CancellationScope, log } from '@temporalio/workflow'
 import type { RunEvent, RunEventBody } from '../domain/run-event.ts'
 import { bookkeeping } from './activities.ts'
+import { reasonOf } from './failure.ts'
 
 /** Tells the store what happens in a run. Nothing waits for it: events are sent in batches, in the background, in order. */
 export interface News {
@@ -21,7 +22,12 @@ export function createNews(writer: { runId: string; source: string; epoch: numbe
   async function send(): Promise<void> {
     while (pending.length > 0 && !draining) {
       const events = pending.slice(0, batchSize)
-      await bookkeeping.recordRunEvents({ runId, events })
+      try {
+        await bookkeeping.recordRunEvents({ runId, events })
+      } catch (error) {
+        // Bookkeeping is retried for ever; what it refuses for good is news lost, and no reason to fail a run.
+        log.warn('events were refused', { runId, source, reason: reasonOf(error) })
+      }
       pending.splice(0, events.length)
     }
     sending = undefined

@@ -30,7 +30,7 @@ export async function runSegment(context: RunContext, segment: Segment): Promise
         run: context.input.run,
         planDigest: context.planDigest,
         segment: segment.id,
-        outcomes: [...context.outcomes],
+        outcomes: context.outcomes.map(withoutBulk),
         interruptions: { ...context.interruptions },
       })
       context.record(result.outcomes)
@@ -99,6 +99,11 @@ async function waitForRunner(context: RunContext, runner: string): Promise<void>
     told = true
     await sleep(askAgainMs)
   }
+}
+
+/** The runner needs to know how steps ended, not what they printed or left. */
+function withoutBulk({ tail: _tail, result: _result, ...outcome }: Outcome): Outcome {
+  return outcome
 }
 
 function countInterruptions(context: RunContext, steps: readonly string[]): void {

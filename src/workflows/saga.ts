@@ -5,6 +5,8 @@ import type { Insisted } from './insist.ts'
 
 /** One thing that is owed: registered before its step begins, so the undo must bear "it never happened". */
 export interface Owed {
+  /** Names what is owed: the same key twice is owed once. */
+  key: string
   step: string
   /** What it does, in words for people. */
   does: string
@@ -13,7 +15,7 @@ export interface Owed {
 
 /** The undo stack of a run: last in, first out; one that fails does not stop the others. */
 export interface UndoStack {
-  /** Called before the step starts. Owed once per step, however often it is tried. */
+  /** Called before the step starts, at every attempt. */
   owe(owed: Owed): void
   /** Nothing of this is taken back any more. */
   discharge(): void
@@ -32,7 +34,7 @@ export function createUndoStack(news: News): UndoStack {
 
   return {
     owe(owed) {
-      if (stack.some((known) => known.step === owed.step && known.status === 'owed')) return
+      if (stack.some((known) => known.key === owed.key && known.status === 'owed')) return
       const entry = { ...owed, status: 'owed' as const }
       stack.push(entry)
       show(entry, 'owed')

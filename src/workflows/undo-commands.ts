@@ -9,10 +9,12 @@ import type { RunContext } from './run-context.ts'
 import type { Owed } from './saga.ts'
 
 const stopGraceMs = 10_000
+/** So often in a row a script may be cut short by its runner's death before that counts as "could not be reached". */
+const mostCuts = 5
 
 /** The undo commands of a step, as an entry of the undo stack. */
 export function undoOfCommands(context: RunContext, step: PlanStep, undo: Undo): Owed {
-  return { step: step.id, does: undo.commands.lines.join('; '), undo: () => undoCommands(context, step, undo) }
+  return { key: step.id, step: step.id, does: undo.commands.lines.join('; '), undo: () => undoCommands(context, step, undo) }
 }
 
 /** "Said no" counts the step's own number of attempts; "could not be tried" half an hour. */
@@ -41,7 +43,7 @@ export async function runScript(
   timeoutMs: number,
   attempt: number,
 ): Promise<Outcome> {
-  for (let opened = 0; ; opened++) {
+  for (let cut = 0; ; cut++) {
     const held = await context.workspace.hold()
     try {
       return await scriptsOn(held.runner, timeoutMs + stopGraceMs + 60_000).runScript({
@@ -53,9 +55,9 @@ export async function runScript(
       })
     } catch (error) {
       const failure = classifySegmentFailure(error)
-      if (failure.type === 'gone' && opened < 3) context.workspace.forget(held.ref.epoch)
-      else if (failure.type === 'restarted' || failure.type === 'silent' || failure.type === 'stale')
-        context.workspace.renew(held.ref.epoch)
+      const again = cut < mostCuts
+      if (again && failure.type === 'gone') context.workspace.forget(held.ref.epoch)
+      else if (again && ['restarted', 'silent', 'stale'].includes(failure.type)) context.workspace.renew(held.ref.epoch)
       else throw new BelayError({ code: 'unavailable', message: reasonOf(error), retryable: true, cause: error })
     }
   }
