@@ -1,5 +1,7 @@
 /** From a delivery to its runs: one run per delivery and matching pipeline, whatever is away. */
 import { randomUUID } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RunView } from '../../src/api/run-schemas.ts'
 import { isEndedRun } from '../../src/domain/run.ts'
@@ -46,6 +48,26 @@ describe('with Temporal away', () => {
     expect(scenario.readNote(sha)).toEqual([id])
   })
 
+  test('a step that ends while it hangs is not run again, and the run goes on after it', async () => {
+    const { system } = scenario
+    const { id } = await scenario.start(`steps:
+  first: { commands: [echo begun >> NOTES/hang, 'while [ ! -f NOTES/hangs ]; do sleep 0.1; done', echo ended >> NOTES/hang] }
+  image:
+    build_image: { builder: pack, repository: hello/app, tags: ['\${{ sha }}'], files: { app.cjs: /app/app.cjs }, entrypoint: [node] }
+  second: { commands: [echo second >> NOTES/hang] }
+`)
+    await scenario.noted('hang')
+    system.signal('temporal', 'SIGSTOP')
+    try {
+      writeFileSync(join(scenario.notes, 'hangs'), '')
+      await until('the step ends', () => scenario.readNote('hang').length > 1)
+    } finally {
+      system.signal('temporal', 'SIGCONT')
+    }
+    expect((await scenario.end(id)).status).toBe('succeeded')
+    expect(scenario.readNote('hang')).toEqual(['begun', 'ended', 'second'])
+  })
+
   test('pushes that come right after it was killed are taken, and each runs once', async () => {
     const { system } = scenario
     const commits = [await scenario.commit(simple), await scenario.commit(simple), await scenario.commit(simple)]
@@ -68,7 +90,7 @@ describe('one delivery', () => {
     const post = () => scenario.system.post(sha, 'thrice', { branch, deliveryId })
     const deliveryId = randomUUID()
     const answers = await Promise.all([post(), post(), post()])
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 200, 202])
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 200, 202])
     expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1)
     const [run, ...others] = await endedRuns(branch, 1)
     expect(others).toEqual([])

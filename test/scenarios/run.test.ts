@@ -13,7 +13,10 @@ let scenario: Scenario
 
 beforeAll(async () => {
   scenario = await startScenario({
-    config: 'secrets: { token: { provider: env, name: SCENARIO_TOKEN, projects: [hello] } }\n',
+    config: `secrets:
+  token: { provider: env, name: SCENARIO_TOKEN, projects: [hello] }
+  of_main: { provider: env, name: SCENARIO_TOKEN, projects: [hello], branches: [main] }
+`,
     env: { SCENARIO_TOKEN: secret },
   })
 })
@@ -80,6 +83,15 @@ steps:
     expect(filesThatContain(join(system.data, 'temporal'), id)).not.toEqual([])
     for (const form of forms) expect(filesThatContain(system.directory, form)).toEqual([])
     expect(system.output()).not.toContain(secret)
+  })
+
+  test('a secret of another branch is not given: the run ends errored, and says why', async () => {
+    const run = await scenario.run(`steps:
+  use: { env: { TOKEN: { from_secret: of_main } }, commands: [echo got it > NOTES/of_main] }
+`)
+    expect(run.status).toBe('errored')
+    expect(run.reason).toContain('of_main')
+    expect(scenario.readNote('of_main')).toEqual([])
   })
 
   test('over its time a step ends timed_out, and nothing of its process tree is left, not even what left its group', async () => {
@@ -168,6 +180,34 @@ steps:
 })
 
 describe('the way back', () => {
+  test('over its time the whole run is stopped and taken back', async () => {
+    const { id } = await scenario.start(`timeout: 4s
+steps:
+  one: { commands: ['true'], undo: { commands: [echo undid one >> NOTES/overtime] } }
+  hang: { commands: [sleep 300] }
+`)
+    const run = await scenario.end(id)
+    expect(run.status).toBe('rolled_back')
+    expect(run.reason).toContain('took longer')
+    expect(scenario.readNote('overtime')).toEqual(['undid one'])
+    expect(findTagged('BELAY_RUN_ID', id)).toEqual([])
+  })
+
+  test('an undo that fails does not stop the others; the run waits for a person, and finally is told so once', async () => {
+    const run = await scenario.run(`steps:
+  one: { commands: ['true'], undo: { commands: [echo undid one >> NOTES/blocked] } }
+  two: { commands: ['true'], undo: { commands: [echo tried two >> NOTES/blocked, exit 3], retry: { max: 1 } } }
+  three: { commands: ['false'] }
+finally:
+  told: { when: { status: [rollback_blocked] }, commands: [echo told >> NOTES/blocked] }
+  rest: { when: { status: [failed, rolled_back, rollback_failed] }, commands: [echo wrong >> NOTES/blocked] }
+`)
+    expect(run.status).toBe('rollback_blocked')
+    expect(run.reason).toContain('two')
+    expect(run.undo.map(({ step, status }) => `${step}: ${status}`)).toEqual(['one: done', 'two: failed'])
+    expect(scenario.readNote('blocked')).toEqual(['tried two', 'tried two', 'undid one', 'told'])
+  })
+
   test('undo commands run last-in first-out when a later step fails, then finally, once, as its filter says', async () => {
     const run = await scenario.run(`steps:
   one: { commands: [echo did one >> NOTES/order], undo: { commands: [echo undid one >> NOTES/order] } }

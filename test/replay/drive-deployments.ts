@@ -1,0 +1,97 @@
+/** Drives deployments; each story has an environment of its own, so that its history begins and ends with it. */
+import { randomUUID } from 'node:crypto'
+import { environmentWorkflowId } from '../../src/contract/workflow-ids.ts'
+import { deploying, type Scenario } from '../helpers/scenario.ts'
+import { until } from '../helpers/until.ts'
+import { endAs, runWorkflow, type Drive } from './drive.ts'
+
+export const driveEnvironments = ['first', 'bad', 'back', 'broken', 'withdrawn', 'recovered'] as const
+type DriveEnvironment = (typeof driveEnvironments)[number]
+
+/** Longer than anything that is to happen while it is watched. */
+const longBake = '5m'
+
+export const deploymentDrives: readonly Drive[] = [
+  {
+    records: ['run-succeeded', 'environment-first-deployment'],
+    async drive({ scenario }) {
+      const before = '  build:\n    commands: [echo made > made.txt]\n    artifacts: { paths: [made.txt] }\n'
+      const { id } = await scenario.start(deploying({ version: '1', environment: 'first', bake: '1s', before }))
+      await endAs(scenario, id, 'succeeded')
+      return { 'run-succeeded': runWorkflow(id), 'environment-first-deployment': workflowOf('first') }
+    },
+  },
+  {
+    records: ['run-release-taken-back', 'environment-release-taken-back'],
+    async drive({ scenario }) {
+      await deploy(scenario, 'bad', '1')
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'bad', bake: longBake }))
+      await watched(scenario, id)
+      await fetch(`${scenario.system.edgeOf('bad')}/sicken`)
+      await endAs(scenario, id, 'rolled_back')
+      return { 'run-release-taken-back': runWorkflow(id), 'environment-release-taken-back': workflowOf('bad') }
+    },
+  },
+  {
+    records: ['environment-rollback'],
+    async drive({ scenario }) {
+      await deploy(scenario, 'back', '1')
+      await deploy(scenario, 'back', '2')
+      const { client } = scenario.system
+      await client.rollback('back', { reason: 'version 1 was better' }, randomUUID())
+      const rollback = await until('the rollback ends', async () => {
+        const { items } = await client.listDeployments('back')
+        return items.find(({ kind, status }) => kind === 'rollback' && status !== 'running')
+      })
+      if (rollback.status !== 'deployed') throw new Error(`the rollback ended ${rollback.status}: ${rollback.reason ?? ''}`)
+      return { 'environment-rollback': workflowOf('back') }
+    },
+  },
+  {
+    records: ['run-deploy-retried'],
+    async drive({ scenario }) {
+      const retry = '    retry: { max: 1, on: [failed], backoff: 1s }\n'
+      const entrypoint = '[node, /app/app.cjs/missing]'
+      const { id } = await scenario.start(deploying({ version: '1', environment: 'broken', entrypoint, after: retry }))
+      await endAs(scenario, id, 'rolled_back')
+      return { 'run-deploy-retried': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['run-cancelled-in-bake', 'environment-withdrawn-in-bake'],
+    async drive({ scenario }) {
+      const { id } = await scenario.start(deploying({ version: '1', environment: 'withdrawn', bake: longBake }))
+      await watched(scenario, id)
+      await scenario.system.client.cancelRun({ id }, { reason: 'not today' })
+      await endAs(scenario, id, 'cancelled')
+      return { 'run-cancelled-in-bake': runWorkflow(id), 'environment-withdrawn-in-bake': workflowOf('withdrawn') }
+    },
+  },
+  {
+    records: ['environment-recovered'],
+    async drive({ scenario, temporal }) {
+      await deploy(scenario, 'recovered', '1')
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'recovered', bake: longBake }))
+      await watched(scenario, id)
+      // The run repeats its request, which starts the environment afresh.
+      await temporal.workflow.getHandle(workflowOf('recovered')).terminate('from outside')
+      await endAs(scenario, id, 'rolled_back')
+      return { 'environment-recovered': workflowOf('recovered') }
+    },
+  },
+]
+
+function workflowOf(environment: DriveEnvironment): string {
+  return environmentWorkflowId(environment)
+}
+
+async function deploy(scenario: Scenario, environment: DriveEnvironment, version: string): Promise<void> {
+  const { id } = await scenario.start(deploying({ version, environment }))
+  await endAs(scenario, id, 'succeeded')
+}
+
+async function watched(scenario: Scenario, runId: string): Promise<void> {
+  await until('the release is watched under traffic', async () =>
+    (await scenario.events(runId)).some(({ body }) => body.type === 'deployment' && body.phase === 'verify'),
+  )
+}

@@ -1,0 +1,28 @@
+/** What the recorder drives: pieces of a story, each of which leaves workflows whose histories are worth keeping. */
+import type { Client } from '@temporalio/client'
+import { runWorkflowId } from '../../src/contract/workflow-ids.ts'
+import type { RunStatus } from '../../src/domain/run.ts'
+import { outline, type Scenario } from '../helpers/scenario.ts'
+import type { PathName } from './recorded-paths.ts'
+
+export interface Stage {
+  scenario: Scenario
+  temporal: Client
+}
+
+/** The ids of the workflows that went those ways. */
+export type Driven = Partial<Record<PathName, string>>
+
+export interface Drive {
+  records: readonly PathName[]
+  drive(stage: Stage): Promise<Driven>
+}
+
+export const runWorkflow = runWorkflowId
+
+/** Waits for the run's end, and throws if it is another one: the path was not taken. */
+export async function endAs(scenario: Scenario, runId: string, status: RunStatus): Promise<void> {
+  const run = await scenario.end(runId)
+  if (run.status === status) return
+  throw new Error(`the run ended ${run.status} and not ${status}: ${run.reason ?? ''}; ${outline(run).join(', ')}`)
+}

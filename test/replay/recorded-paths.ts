@@ -1,0 +1,60 @@
+/** The ways a workflow can go that are recorded in `histories/`, one file each: what it shows, and how it ended. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { RunEnd } from '../../src/domain/run.ts'
+
+interface RecordedPath {
+  /** Of a run: its end, as its workflow returned it. `open`: the workflow goes on. */
+  end: RunEnd | 'open'
+  /** Words that the history holds only if it took this path: types of activities, failures, messages, events. */
+  shows: readonly string[]
+}
+
+type WorkflowType = 'run' | 'environment'
+
+/** The name is that of the file; it begins with the workflow's type. */
+export const recordedPaths = {
+  'run-succeeded': { end: 'succeeded', shows: ['openWorkspace', 'createRelease', 'tellEnvironment', 'closeWorkspace'] },
+  'run-failed-after-retry': { end: 'failed', shows: ['retryAt', '"attempt":2', 'runScript'] },
+  'run-undone': { end: 'rolled_back', shows: ['runScript', '"type":"undo"'] },
+  'run-undo-failed': { end: 'open', shows: ['rollback_blocked'] },
+  'run-release-taken-back': { end: 'rolled_back', shows: ['failed under traffic'] },
+  'run-deploy-retried': { end: 'rolled_back', shows: ['did not become healthy', 'EVENT_TYPE_TIMER_FIRED'] },
+  'run-cancelled-in-step': { end: 'cancelled', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED', 'runScript'] },
+  'run-cancelled-in-bake': { end: 'cancelled', shows: ['"type":"withdraw"'] },
+  'run-overtime': { end: 'failed', shows: ['EVENT_TYPE_TIMER_FIRED', 'the run took longer'] },
+  'run-skipped': { end: 'skipped', shows: ['"type":"skipped"'] },
+  'run-invalid': { end: 'errored', shows: ['"type":"invalid"'] },
+  'run-runner-killed': { end: 'succeeded', shows: ['RunnerRestarted', '"epoch":2'] },
+  'run-runner-silent': { end: 'succeeded', shows: ['TIMEOUT_TYPE_SCHEDULE_TO_START', 'isRunnerActive', '"type":"waiting"'] },
+  'run-control-killed': { end: 'succeeded', shows: ['EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT'] },
+  'environment-first-deployment': { end: 'open', shows: ['stage', 'check', 'activate', 'verify', 'retire', '"type":"keep"'] },
+  'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },
+  'environment-rollback': { end: 'open', shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED', 'version 1 was better'] },
+  'environment-withdrawn-in-bake': { end: 'open', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCELED', '/undo-clear/'] },
+  'environment-recovered': { end: 'open', shows: ['observe', 'EVENT_TYPE_TIMER_FIRED', '/undo-stage/'] },
+} as const satisfies Record<`${WorkflowType}-${string}`, RecordedPath>
+
+export type PathName = keyof typeof recordedPaths
+
+export function isPathName(name: string): name is PathName {
+  return name in recordedPaths
+}
+
+export function listPathNames(): PathName[] {
+  return Object.keys(recordedPaths).filter(isPathName)
+}
+
+/** Also for the compiled recorder: the histories lie beside the sources. */
+export const historiesDirectory = fileURLToPath(
+  new URL(import.meta.url.includes('/dist/') ? '../../../test/replay/histories' : './histories', import.meta.url),
+)
+
+export function historyFile(name: PathName): string {
+  return join(historiesDirectory, `${name}.json`)
+}
+
+export function readHistory(name: PathName): string {
+  return readFileSync(historyFile(name), 'utf8')
+}
