@@ -106,6 +106,17 @@ describe('taking back', () => {
     expect(rules.receiveKeep(state, request(2).id, 6).status).toBe('kept')
   })
 
+  it('passes over what was deployed since and is still provisional, so that its run cannot end as if it served', () => {
+    const state = stateWith(served(1, 'kept'), served(2, 'provisional'), served(3, 'undone'))
+    rules.passOver(state, rules.newestKept(state), 5)
+    expect(state.history.map(({ status }) => status)).toEqual(['kept', 'undone', 'undone'])
+    expect(rules.receiveKeep(state, request(2).id, 6)).toMatchObject({
+      status: 'undone',
+      reason: 'production went back to release 1 when a later deployment was taken back',
+    })
+    expect(rules.newestKept(state)?.release.number).toBe(1)
+  })
+
   it('does not touch what is kept', () => {
     const state = stateWith(served(1, 'provisional'))
     expect(rules.receiveKeep(state, request(1).id, 5).status).toBe('kept')

@@ -51,7 +51,10 @@ export function supersededBy(state: EnvironmentState, request: DeployRequest, no
 /** The run settled. A release that was taken back meanwhile stays so. */
 export function receiveKeep(state: EnvironmentState, requestId: string, now: number): Answer {
   const served = findServed(state, requestId)
-  if (served?.status === 'undone' || served?.status === 'blocked') return { requestId, status: 'undone', at: now }
+  if (served?.status === 'undone' || served?.status === 'blocked') {
+    const known = findAnswer(state, requestId, now)
+    return known?.status === 'undone' ? known : { requestId, status: 'undone', at: now }
+  }
   if (served === undefined) {
     const known = findAnswer(state, requestId, now)
     // Out of our memory since, but it was served.
@@ -98,6 +101,21 @@ function findServed(state: EnvironmentState, requestId: string): Served | undefi
 export function newestKept(state: EnvironmentState): Served | undefined {
   const blocked = new Set(state.history.filter(({ status }) => status === 'blocked').map(({ release }) => release.id))
   return state.history.findLast((served) => served.status === 'kept' && !blocked.has(served.release.id))
+}
+
+/**
+ * After going back: releases served since that one and still provisional were passed over. They do not serve, so their
+ * runs must not end as if they did. `kept` absent: nothing was kept, and all of them were.
+ */
+export function passOver(state: EnvironmentState, kept: Served | undefined, now: number): void {
+  const since = kept === undefined ? 0 : state.history.lastIndexOf(kept) + 1
+  const back = kept === undefined ? 'nothing' : `release ${String(kept.release.number)}`
+  for (const served of state.history.slice(since)) {
+    if (served.status !== 'provisional') continue
+    served.status = 'undone'
+    const reason = `${state.name} went back to ${back} when a later deployment was taken back`
+    remember(state, { requestId: served.requestId, status: 'undone', deploymentId: served.deploymentId, reason, at: now })
+  }
 }
 
 /** The release a person means: a number or a digest of the history; without one, the newest kept before the current. */

@@ -80,15 +80,17 @@ async function takeBack(context: RunContext, environment: string, requestId: str
   return { type: 'failed', reason: answer.reason ?? `${environment} could not be taken back` }
 }
 
-/** The run settles: what it deployed is kept. */
+/** The run settles: what it deployed is kept. Throws if something does not serve any more: then the run has not settled. */
 export async function keepDeployments(context: RunContext): Promise<void> {
   const runId = context.input.run.id
   for (const outcome of latestOutcomes(context.outcomes).values()) {
     if (outcome.status !== 'succeeded') continue
     for (const { environment } of outcome.result?.deployments ?? []) {
       const requestId = requestIdOf(context, outcome.step, environment, outcome.attempt)
-      // `undone` happens only if a person took it back meanwhile: that stands.
-      await context.answers.ask(environment, { type: 'keep', requestId, runId }, ['kept', 'undone', 'undo_failed', 'withdrawn'])
+      const message = { type: 'keep' as const, requestId, runId }
+      const answer = await context.answers.ask(environment, message, ['kept', 'undone', 'undo_failed', 'withdrawn'])
+      if (answer.status === 'kept') continue
+      throw new BelayError({ code: 'conflict', message: answer.reason ?? `${environment} does not serve it any more` })
     }
   }
 }

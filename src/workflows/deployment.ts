@@ -14,7 +14,7 @@ import type { Deploy } from '../domain/plan.ts'
 import { deployer, deployerOnce, inline, bookkeeping } from './activities.ts'
 import { backTo, clear, interrupted, mustBeHealthy, silentNews, told } from './deployment-phases.ts'
 import { reasonOf } from './failure.ts'
-import { insist } from './insist.ts'
+import { insist, type Insisted } from './insist.ts'
 import { createNews, type News } from './news.ts'
 
 /** Carries deployments out: `stage → check → activate → verify → retire`, and the way back from each. */
@@ -49,6 +49,9 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     return state.rollbacks.length > 0 || state.undos.includes(active.requestId)
   }
 
+  /** Deployments of ours that have not begun to switch traffic. */
+  const untouched = new Set<string>()
+
   /** The release was no good (`failed`), or we could not do it (`errored`). */
   const faults = new Map<string, 'failed' | 'errored'>()
 
@@ -79,6 +82,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       mustBeHealthy('did not become healthy', await unlessUrgent(() => activities.check(operation))),
     )
     await phase('activate', async (operation) => {
+      untouched.delete(deployment.id)
       await activities.activate(operation)
       deployment.activatedAt = Date.now()
       rules.noteServed(state, {
@@ -117,10 +121,11 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
   async function goBack(deployment: Deployment, news: News): Promise<void> {
     for (const served of state.history)
       if (served.deploymentId === deployment.id && served.status === 'provisional') served.status = 'undone'
+    if (untouched.has(deployment.id) && state.current !== undefined) return takeAway(deployment, news)
     const kept = rules.newestKept(state)
     const result = await insist(async (attempt) => {
       const activities = deployerOnce(phaseLimitMs)
-      const step = (name: string): Promise<Operation> => nextOperation(`${deployment.id}/undo-${name}/${String(attempt)}`)
+      const step = undoStepOf(deployment, attempt)
       await told(news, deployment, 'undo', () =>
         kept === undefined ? clear(activities, step) : backTo(kept.release, activities, step),
       )
@@ -128,7 +133,25 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     if (result.type === 'done') {
       if (kept === undefined) delete state.current
       else state.current = { release: kept.release, deploymentId: kept.deploymentId }
+      rules.passOver(state, kept, Date.now())
     }
+    noteUndo(deployment, result)
+  }
+
+  /** Traffic never went to it: it is stopped, and what serves goes on serving, provisional or kept. */
+  async function takeAway(deployment: Deployment, news: News): Promise<void> {
+    const result = await insist(async (attempt) => {
+      const activities = deployerOnce(phaseLimitMs)
+      await told(news, deployment, 'undo', async () => activities.retire(await undoStepOf(deployment, attempt)('retire')))
+    })
+    noteUndo(deployment, result)
+  }
+
+  function undoStepOf(deployment: Deployment, attempt: number): (name: string) => Promise<Operation> {
+    return (name) => nextOperation(`${deployment.id}/undo-${name}/${String(attempt)}`)
+  }
+
+  function noteUndo(deployment: Deployment, result: Insisted): void {
     deployment.undoneAt = Date.now()
     deployment.status = result.type === 'failed' ? 'undo_failed' : deployment.kind === 'undo' ? 'deployed' : 'undone'
     if (result.type === 'failed') deployment.reason = `${deployment.reason ?? ''}; could not be taken back: ${result.reason}`
@@ -137,6 +160,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
   /** From `begin` to the recorded end, whatever happens between. */
   async function carryOut(deployment: Deployment, options: Options, as: Served, news: News): Promise<void> {
     state.active = deployment
+    untouched.add(deployment.id)
     await record(deployment)
     try {
       await goForward(deployment, options, news)
@@ -148,6 +172,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       if (deployment.status === 'undone') deployment.status = 'failed'
       faults.set(deployment.id, error instanceof BelayError && error.code === 'refused' ? 'failed' : 'errored')
     }
+    untouched.delete(deployment.id)
     await finish(deployment, news)
   }
 

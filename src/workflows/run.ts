@@ -75,10 +75,11 @@ export async function run(input: RunInput): Promise<RunResult> {
     }
     if (context !== undefined) reason = readOutcomes(context, facts) ?? reason
     const good = !facts.cancelled && !facts.errored && !facts.failed
-    const kept = good && (await keep(context))
-    if (kept) undo.discharge()
+    const notKept = good ? await keep(context) : undefined
+    if (good && notKept === undefined) undo.discharge()
     else {
       facts.errored ||= good
+      reason = notKept ?? reason
       const unwound = await undo.unwind()
       facts.undoRan = unwound.ran
       facts.undoFailed = unwound.failed.length > 0
@@ -104,13 +105,13 @@ export async function run(input: RunInput): Promise<RunResult> {
   }
 }
 
-/** A run that cannot say "keep" has not settled: it is taken back. */
-async function keep(context: RunContext | undefined): Promise<boolean> {
+/** A run whose deployments are not kept has not settled: it is taken back, with this reason. */
+async function keep(context: RunContext | undefined): Promise<string | undefined> {
   try {
     if (context !== undefined) await keepDeployments(context)
-    return true
-  } catch {
-    return false
+    return undefined
+  } catch (error) {
+    return reasonOf(error)
   }
 }
 

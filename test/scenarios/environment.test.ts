@@ -47,6 +47,44 @@ async function rollBack(environment: string, to?: string, key: string = randomUU
   return accepted
 }
 
+/** Waits in a step after its deployment until somebody writes `go`; its release is provisional meanwhile. */
+function waiting(version: string, go: string): string {
+  return deploying({
+    version,
+    environment: 'stack',
+    after: `  hold:\n    commands: ["while [ ! -e ${go} ]; do sleep 0.1; done"]\n`,
+  })
+}
+
+describe('a provisional release', () => {
+  const go = (name: string): string => join(scenario.notes, name)
+
+  test('goes on serving when a later one fails before traffic reaches it, and is kept when its run succeeds', async () => {
+    await release('base', 'stack')
+    const a = await scenario.start(waiting('a', go('go-a')))
+    await until('a serves', async () => (await served('stack')) === 'a')
+    const b = await scenario.run(deploying({ version: 'b', environment: 'stack', entrypoint: '[node, /app/missing.cjs]' }))
+    expect(b.status).toBe('rolled_back')
+    expect(await served('stack')).toBe('a')
+    writeFileSync(go('go-a'), '')
+    expect(await scenario.end(a.id)).toMatchObject({ status: 'succeeded' })
+    expect(await served('stack')).toBe('a')
+  })
+
+  test('that is passed over when a later one is taken back takes its own run back, too', async () => {
+    const a = await scenario.start(waiting('c', go('go-c')))
+    await until('c serves', async () => (await served('stack')) === 'c')
+    const failing = deploying({ version: 'd', environment: 'stack', after: '  late:\n    commands: ["exit 1"]\n' })
+    expect(await scenario.run(failing)).toMatchObject({ status: 'rolled_back' })
+    expect(await served('stack')).toBe('a')
+    writeFileSync(go('go-c'), '')
+    const run = await scenario.end(a.id)
+    expect(run.status).toBe('rolled_back')
+    expect(run.reason).toMatch(/went back to release \d+ when a later deployment was taken back/)
+    expect(await served('stack')).toBe('a')
+  })
+})
+
 describe('a rollback', () => {
   let one: ReleaseRef
   let two: ReleaseRef
