@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import type { Client } from '../api/client.ts'
 import type { EnvironmentDetail } from '../api/environment-schemas.ts'
-import type { Deployment, Served } from '../domain/environment.ts'
+import type { Deployment } from '../domain/environment.ts'
+import { findRollbackRelease } from '../domain/environment-rules.ts'
 import { BelayError, exitCodes } from '../domain/errors.ts'
+import type { ReleaseRef } from '../domain/release.ts'
 import { clientCommand, type CommonFlags } from './command.ts'
 import { connect } from './connect.ts'
-import { formatAge, printJson, shortDigest } from './format.ts'
+import { printJson, shortDigest } from './format.ts'
 import type { Io } from './io.ts'
 import { printable } from './terminal-text.ts'
 
@@ -29,8 +31,8 @@ export function rollbackCommand(io: Io): Command {
       const client = connect(flags, io)
       if (flags.dryRun === true) {
         const environment = await client.getEnvironment(name)
-        const target = findTarget(environment, flags.to)
-        if (flags.json === true) printJson(io, { from: environment.current?.release, to: target.release })
+        const target = loadTarget(environment, flags.to)
+        if (flags.json === true) printJson(io, { from: environment.current?.release, to: target })
         else io.out(`${describeCurrent(environment)}\nwould go to release ${describe(target)}\n`)
         return
       }
@@ -64,20 +66,15 @@ async function waitForEnd(client: Client, name: string, requestId: string, signa
   return undefined
 }
 
-/** By the history that the server shows; the environment itself decides when it is asked in earnest. */
-export function findTarget(environment: EnvironmentDetail, to: string | undefined): Served {
-  const current = environment.current?.release
-  const candidates = environment.history.filter(({ release, status }) => status === 'kept' && release.id !== current?.id)
-  const found =
-    to === undefined
-      ? candidates.findLast(({ release }) => current === undefined || release.number < current.number)
-      : candidates.findLast(({ release }) => String(release.number) === to || release.image.digest === to)
+/** By the rule that the environment itself goes by, on the history that the server shows. */
+function loadTarget(environment: EnvironmentDetail, to: string | undefined): ReleaseRef {
+  const found = findRollbackRelease(environment, to === undefined ? {} : { to })
   if (found !== undefined) return found
-  const known = candidates.map(({ release }) => String(release.number)).join(', ')
+  const known = environment.history.map(({ release }) => String(release.number)).join(', ')
   throw new BelayError({
     code: 'not_found',
     message: to === undefined ? `${environment.name} has no older release to go to` : `${environment.name} cannot go to ${to}`,
-    hint: known === '' ? 'Nothing else was kept there yet.' : `It has kept the releases ${known}.`,
+    hint: known === '' ? 'It has served nothing yet.' : `It has served the releases ${known}.`,
   })
 }
 
@@ -87,6 +84,6 @@ function describeCurrent({ name, current }: EnvironmentDetail): string {
     : `${name} serves release ${String(current.release.number)} ${current.release.image.digest}`
 }
 
-function describe({ release, at }: Served): string {
-  return `${String(release.number)} ${release.image.digest} (${printable(release.version)}, served ${formatAge(at)})`
+function describe({ number, image, version }: ReleaseRef): string {
+  return `${String(number)} ${image.digest} (${printable(version)})`
 }

@@ -7,6 +7,7 @@ import type { Io } from './io.ts'
 import { beginLife } from './part/life.ts'
 import { findStepUser } from './up/step-user.ts'
 import { configuredCommand, noTemporal, serveRoles, type ServeFlags } from './worker/serve-roles.ts'
+import { defaults } from '../pipeline/defaults.ts'
 
 interface RunnerFlags {
   url: string
@@ -34,7 +35,7 @@ export function workerCommand(io: Io): Command {
       .addOption(new Option('-u, --url <url>', 'the server').env('BELAY_URL').makeOptionMandatory())
       .addOption(new Option('-n, --name <name>', 'unique among the runners').default(hostname().toLowerCase()))
       .addOption(new Option('--slots <number>', 'how much at once').argParser(parseSlots).default(2))
-      .addOption(new Option('--label <label...>', 'labels that steps may ask for').default([]))
+      .addOption(new Option('--label <label...>', 'labels to show; steps cannot ask for them yet').default([]))
       .addOption(new Option('-d, --data <directory>', 'its directory').env('BELAY_DATA').default('.belay'))
       .action((flags: RunnerFlags) => serveRunner(io, flags)),
   )
@@ -66,7 +67,7 @@ async function serveRunner(io: Io, flags: RunnerFlags): Promise<void> {
     places: { runner, workspaces, images },
     path: io.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     ...(user === undefined ? {} : { user }),
-    graceMs: 5000,
+    graceMs: defaults.graceMs,
   })
   life.serve(() => worker.stop(), 12_000)
   io.out(`runner ${flags.name} serves ${flags.url}\n`)

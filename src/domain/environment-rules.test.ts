@@ -129,13 +129,18 @@ describe("a person's rollback", () => {
   const state = stateWith(served(1, 'kept'), served(2, 'undone'), served(3, 'kept'))
 
   it.each([
-    ['nothing said: the newest kept before the current one', undefined, 1],
+    ['nothing said: the newest kept that is older than the current one', undefined, 1],
     ['a number', '1', 1],
     ['a number with #', '#2', 2],
     ['a digest', release(1).image.digest, 1],
     ['something it never served', '9', undefined],
   ])('%s', (_title, to, number) => {
     expect(rules.findRollbackRelease(state, to === undefined ? {} : { to })?.number).toBe(number)
+  })
+
+  it('without a release never goes forward', () => {
+    const back = stateWith(served(1, 'kept'), served(2, 'kept'), { ...served(1, 'kept'), deploymentId: 'd3' })
+    expect(rules.findRollbackRelease(back, {})).toBeUndefined()
   })
 
   it('goes before all queued deployments, and an undo before both', () => {

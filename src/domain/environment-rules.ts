@@ -118,14 +118,19 @@ export function passOver(state: EnvironmentState, kept: Served | undefined, now:
   }
 }
 
-/** The release a person means: a number or a digest of the history; without one, the newest kept before the current. */
-export function findRollbackRelease(state: EnvironmentState, request: Pick<RollbackRequest, 'to'>): ReleaseRef | undefined {
-  const { to } = request
+/**
+ * The release a person means: a number, a digest or an id of the history that is not blocked; without one, the newest kept
+ * one older than the current.
+ */
+export function findRollbackRelease(
+  { history, current }: Pick<EnvironmentState, 'history' | 'current'>,
+  { to }: Pick<RollbackRequest, 'to'>,
+): ReleaseRef | undefined {
   if (to === undefined) {
-    const current = state.current?.release.id
-    return state.history.findLast(({ status, release }) => status === 'kept' && release.id !== current)?.release
+    const older = (number: number): boolean => current === undefined || number < current.release.number
+    return history.findLast(({ status, release }) => status === 'kept' && older(release.number))?.release
   }
-  const wanted = state.history.filter(({ status }) => status !== 'blocked').map(({ release }) => release)
+  const wanted = history.filter(({ status }) => status !== 'blocked').map(({ release }) => release)
   return wanted.findLast(
     (release) => String(release.number) === to.replace(/^#/, '') || release.image.digest === to || release.id === to,
   )

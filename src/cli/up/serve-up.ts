@@ -13,7 +13,7 @@ import { takeListen } from './listen.ts'
 import { resolveTemporal } from './resolve-temporal.ts'
 import { findStepUser } from './step-user.ts'
 import { removeUpState, writeUpState } from './up-file.ts'
-import { upParts } from './up-parts.ts'
+import { serverUrlOf, upParts } from './up-parts.ts'
 import { createUpPrinter, type UpPrinter } from './up-printer.ts'
 
 export interface UpFlags {
@@ -71,7 +71,7 @@ async function serve({ config, places, printer, env, user }: ServeOptions): Prom
     if (supervisor === undefined || asked.signal.aborted) return
     const { address } = resolved.temporal
     writeUpState(places.data, {
-      url: config.publicUrl,
+      url: serverUrlOf(config),
       pid: process.pid,
       parts: supervisor.pids(),
       temporal: address,

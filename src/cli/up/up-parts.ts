@@ -12,6 +12,7 @@ import { partFiles } from '../../embedded/supervisor/part-files.ts'
 import type { Part } from '../../embedded/supervisor/part.ts'
 import { temporalPart } from '../../embedded/supervisor/temporal-part.ts'
 import type { KeeperInput, MainInput, RunnerInput, TemporalAt } from '../part/part-input.ts'
+import { defaults } from '../../pipeline/defaults.ts'
 
 export interface UpPartsOptions {
   config: Config
@@ -72,7 +73,7 @@ function runner({ config, places, temporal, user, env }: UpPartsOptions): Part {
     places: { runner: places.runner, workspaces: places.workspaces, images: places.images },
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     ...(user === undefined ? {} : { user }),
-    graceMs: 5000,
+    graceMs: defaults.graceMs,
     ready: partFiles(places.partLogs, 'runner').ready,
   }
   return childPart({
@@ -100,7 +101,9 @@ export function serverUrlOf(config: Config): string {
   return `http://${formatAddress({ host: reachable, port })}`
 }
 
-const handedOn = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR']
+/** What a part needs to find programs, directories and, behind a proxy, repositories. */
+const proxies = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY']
+const handedOn = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', ...proxies, ...proxies.map((name) => name.toLowerCase())]
 
 export function plainEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
   return definedOnly(Object.fromEntries(handedOn.map((name) => [name, env[name]])))

@@ -1,4 +1,4 @@
-/** The development server's command line; every setting was measured, docs/architecture.md says what it gave. */
+/** The development server's command line; every setting was measured, docs/architecture.md says why. */
 export function temporalServerArgs(spec: { port: number; database: string }): string[] {
   return [
     ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(spec.port), '--headless'],
