@@ -65,6 +65,12 @@ describe('run-command', () => {
     while (!output.includes(text)) await new Promise((resolve) => setTimeout(resolve, 5))
   }
 
+  it('keeps the order of what goes to stdout and to stderr', async () => {
+    const pairs = Array.from({ length: 300 }, (_, index) => index)
+    await run(['for i in $(seq 0 299); do echo "out $i"; echo "err $i" >&2; done'])
+    expect(output.split('\n').slice(1, -1)).toEqual(pairs.flatMap((index) => [`out ${String(index)}`, `err ${String(index)}`]))
+  })
+
   it('prints each line before what it prints, and carries directory and variables over', async () => {
     expect(await run(['mkdir sub && cd sub', 'x=1', 'echo "$x in $(basename "$PWD")"'])).toEqual({
       type: 'exited',

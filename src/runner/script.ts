@@ -16,7 +16,8 @@ export function composeScript(lines: readonly string[], progressFile: string): s
     // The empty line ends a line that ends in a backslash, or in a comment.
     return `${shown}\n${noted}\n${line}\n\n`
   })
-  return parts.join('')
+  // One pipe for both, or what was printed to the one could overtake what was printed to the other.
+  return `exec 2>&1\n${parts.join('')}`
 }
 
 /** `$ ` before the first line, `> ` before those that follow in the same item. */
