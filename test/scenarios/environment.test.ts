@@ -48,7 +48,7 @@ async function rollBack(environment: string, to?: string, key: string = randomUU
 }
 
 /** Waits in a step after its deployment until somebody writes `go`; its release is provisional meanwhile. */
-function waiting(version: string, go: string): string {
+function holding(version: string, go: string): string {
   return deploying({
     version,
     environment: 'stack',
@@ -61,7 +61,7 @@ describe('a provisional release', () => {
 
   test('goes on serving when a later one fails before traffic reaches it, and is kept when its run succeeds', async () => {
     await release('base', 'stack')
-    const a = await scenario.start(waiting('a', go('go-a')))
+    const a = await scenario.start(holding('a', go('go-a')))
     await until('a serves', async () => (await served('stack')) === 'a')
     const b = await scenario.run(deploying({ version: 'b', environment: 'stack', entrypoint: '[node, /app/missing.cjs]' }))
     expect(b.status).toBe('rolled_back')
@@ -72,7 +72,7 @@ describe('a provisional release', () => {
   })
 
   test('that is passed over when a later one is taken back takes its own run back, too', async () => {
-    const a = await scenario.start(waiting('c', go('go-c')))
+    const a = await scenario.start(holding('c', go('go-c')))
     await until('c serves', async () => (await served('stack')) === 'c')
     const failing = deploying({ version: 'd', environment: 'stack', after: '  late:\n    commands: ["exit 1"]\n' })
     expect(await scenario.run(failing)).toMatchObject({ status: 'rolled_back' })
