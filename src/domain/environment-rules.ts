@@ -99,8 +99,13 @@ function findServed(state: EnvironmentState, requestId: string): Served | undefi
 
 /** Going back means the newest release that is kept and not blocked, never merely the one before. */
 export function newestKept(state: EnvironmentState): Served | undefined {
-  const blocked = new Set(state.history.filter(({ status }) => status === 'blocked').map(({ release }) => release.id))
+  const blocked = blockedReleases(state)
   return state.history.findLast((served) => served.status === 'kept' && !blocked.has(served.release.id))
+}
+
+/** A release that was blocked once does not come again, whatever its other entries say. */
+function blockedReleases({ history }: Pick<EnvironmentState, 'history'>): Set<string> {
+  return new Set(history.filter(({ status }) => status === 'blocked').map(({ release }) => release.id))
 }
 
 /**
@@ -123,17 +128,20 @@ export function passOver(state: EnvironmentState, kept: Served | undefined, now:
  * one older than the current.
  */
 export function findRollbackRelease(
-  { history, current }: Pick<EnvironmentState, 'history' | 'current'>,
+  state: Pick<EnvironmentState, 'history' | 'current'>,
   { to }: Pick<RollbackRequest, 'to'>,
 ): ReleaseRef | undefined {
+  const { current } = state
+  const blocked = blockedReleases(state)
+  const candidates = state.history.filter(({ release }) => !blocked.has(release.id))
   if (to === undefined) {
     const older = (number: number): boolean => current === undefined || number < current.release.number
-    return history.findLast(({ status, release }) => status === 'kept' && older(release.number))?.release
+    return candidates.findLast(({ status, release }) => status === 'kept' && older(release.number))?.release
   }
-  const wanted = history.filter(({ status }) => status !== 'blocked').map(({ release }) => release)
-  return wanted.findLast(
-    (release) => String(release.number) === to.replace(/^#/, '') || release.image.digest === to || release.id === to,
-  )
+  const number = to.replace(/^#/, '')
+  return candidates
+    .map(({ release }) => release)
+    .findLast((release) => String(release.number) === number || release.image.digest === to || release.id === to)
 }
 
 /** A release is served from now on, provisionally or for good. */

@@ -1,4 +1,4 @@
-/** Where a webhook becomes a run: `POST /hooks/<project>`. */
+/** Where a webhook is taken: `POST /hooks/<project>`. The store makes a run of it, the dispatcher a workflow. */
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BelayError, messageOf } from '../../domain/errors.ts'
