@@ -1,10 +1,13 @@
 /** The control worker: workflows and bookkeeping activities. It holds nothing; Temporal replays. */
-import { Client, WorkflowNotFoundError } from '@temporalio/client'
+import { Client, isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client'
 import { NativeConnection, Worker } from '@temporalio/worker'
 import { createControlActivities, type ControlDeps } from '../src/activities/control.ts'
 import { taskQueues } from '../src/contract/task-queues.ts'
 import { environmentWorkflowId, runWorkflowId } from '../src/contract/workflow-ids.ts'
 import type { Store } from '../src/store/store.ts'
+
+/** gRPC's NOT_FOUND. */
+const notFound = 5
 
 export interface ControlOptions {
   store: Store
@@ -15,11 +18,28 @@ export interface ControlOptions {
 }
 
 export async function start(options: ControlOptions): Promise<{ stop(): Promise<void> }> {
-  const { store, temporal, findRules, bundle } = options
+  const { temporal } = options
   const connection = await NativeConnection.connect({ address: temporal.address })
+  const worker = await createWorker(options, connection).catch(async (error: unknown) => {
+    await connection.close()
+    throw error
+  })
+  const running = worker.run()
+  return {
+    async stop() {
+      if (worker.getState() === 'RUNNING') worker.shutdown()
+      await running.finally(() => connection.close())
+    },
+  }
+}
+
+async function createWorker(
+  { store, temporal, findRules, bundle }: ControlOptions,
+  connection: NativeConnection,
+): Promise<Worker> {
   const client = new Client({ connection, namespace: temporal.namespace })
   await resetStickyQueues(client, store)
-  const worker = await Worker.create({
+  return Worker.create({
     connection,
     namespace: temporal.namespace,
     taskQueue: taskQueues.control,
@@ -31,14 +51,6 @@ export async function start(options: ControlOptions): Promise<{ stop(): Promise<
     shutdownGraceTime: '3s',
     shutdownForceTime: '8s',
   })
-  const running = worker.run()
-  return {
-    async stop() {
-      if (worker.getState() === 'RUNNING') worker.shutdown()
-      await running
-      await connection.close()
-    },
-  }
 }
 
 /** Tasks that wait for the memory of our earlier life go back to the shared queue at once. */
@@ -47,11 +59,14 @@ async function resetStickyQueues(client: Client, store: Store): Promise<void> {
   const workflowIds = [...runs.map(({ id }) => runWorkflowId(id)), ...environments.map(({ name }) => environmentWorkflowId(name))]
   for (const workflowId of workflowIds) {
     try {
-      const { runId } = await client.workflow.getHandle(workflowId).describe()
+      const { runId, status } = await client.workflow.getHandle(workflowId).describe()
+      // Ended from outside: nothing of it waits for us.
+      if (status.name !== 'RUNNING') continue
       await client.workflowService.resetStickyTaskQueue({ namespace: client.options.namespace, execution: { workflowId, runId } })
     } catch (error) {
-      // Queued and not yet started: there is nothing to reset.
-      if (!(error instanceof WorkflowNotFoundError)) throw error
+      // Queued and not yet started, or ended just now: there is nothing to reset.
+      const gone = error instanceof WorkflowNotFoundError || (isGrpcServiceError(error) && error.code === notFound)
+      if (!gone) throw error
     }
   }
 }

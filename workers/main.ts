@@ -37,7 +37,11 @@ export async function start(options: MainOptions): Promise<{ url?: string; stop(
   const started: (() => Promise<void>)[] = [() => store.close()]
   const stop = async () => {
     stopping.abort()
-    for (const end of started.splice(0).reverse()) await end()
+    for (const end of started.splice(0).reverse()) {
+      await end().catch((error: unknown) => {
+        log.error({ error: messageOf(error) }, 'did not stop in order')
+      })
+    }
   }
   try {
     await ensureCredentials(store, places)

@@ -26,12 +26,13 @@ export async function compileRun(deps: CompileDeps, input: CompileInput): Promis
   const chosen = choose(read.documents, input)
   if (chosen.type !== 'chosen') return chosen
 
+  // Before anything that may go wrong with this one: the others have matched, too.
+  if (chosen.others.length > 0) await deps.store.runs.startSiblings({ runId: run.id, pipelines: chosen.others })
   const compiled = compilePipeline({ document: chosen.document, trigger: run.trigger, rules })
   if ('problems' in compiled) return { type: 'invalid', reason: describe(compiled.problems, files) }
   if ('skipped' in compiled) return { type: 'skipped', reason: compiled.skipped }
   const { plan } = compiled
   const planDigest = digestPlan(plan)
-  if (chosen.others.length > 0) await deps.store.runs.startSiblings({ runId: run.id, pipelines: chosen.others })
   await deps.store.runs.savePlan({ runId: run.id, plan, planDigest })
   return { type: 'planned', plan, planDigest }
 }

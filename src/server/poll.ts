@@ -74,10 +74,11 @@ export async function pollProject(
   project: ProjectConfig,
   { isFirst }: { isFirst: boolean },
 ): Promise<void> {
+  // Before the look: what a hook notes meanwhile is newer than what the look may show.
+  const known = await store.polls.heads(project.name)
   const heads = Object.entries(await fetchHeads(project.repository))
   if (heads.length > branchLimit)
     log.warn({ project: project.name, branches: heads.length }, `only ${String(branchLimit)} are followed`)
-  const known = await store.polls.heads(project.name)
   const notesOnly = isFirst && Object.keys(known).length === 0
   for (const [branch, sha] of heads.slice(0, branchLimit)) {
     if (Object.hasOwn(known, branch) && known[branch] === sha) continue
@@ -87,6 +88,7 @@ export async function pollProject(
       project: project.name,
       branch,
       sha,
+      ...(known[branch] === undefined ? {} : { known: known[branch] }),
       ...(trigger?.success === true ? { trigger: trigger.data } : {}),
     })
     if (trigger?.success === true) log.info({ project: project.name, branch, sha }, 'polling found a new head')

@@ -62,6 +62,9 @@ const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_BAD_URL: 'invalid_input',
 }
 
+/** The caller hung up: no fault of ours. */
+const brokenOff = new Set(['ECONNRESET', 'ECONNABORTED', 'ERR_STREAM_PREMATURE_CLOSE'])
+
 function toBelayError(error: FastifyError): BelayError {
   if (error instanceof BelayError) return error
   if (hasZodFastifySchemaValidationErrors(error)) {
@@ -71,6 +74,7 @@ function toBelayError(error: FastifyError): BelayError {
   }
   const code = frameworkCodes[error.code]
   if (code !== undefined) return new BelayError({ code, message: error.message, cause: error })
+  if (brokenOff.has(error.code)) return new BelayError({ code: 'invalid_input', message: 'the request broke off', cause: error })
   return new BelayError({ code: 'internal', message: error.message, cause: error })
 }
 

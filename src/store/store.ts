@@ -226,8 +226,11 @@ export interface PresenceStore {
 /** Branch heads last seen by polling, and the trigger for a new one, in one transaction. */
 export interface PollStore {
   heads(project: string): Promise<Record<string, string>>
-  /** Notes the head; if `trigger` is given, starts its run too (once per (project, branch, sha)). */
-  seen(input: { project: string; branch: string; sha: string; trigger?: Trigger }): Promise<void>
+  /**
+   * Notes the head. With `trigger` it starts its run too, if the head noted is still `known` (absent: none was): each move
+   * of a branch starts one run, whoever sees it, and the same head again starts none.
+   */
+  seen(input: { project: string; branch: string; sha: string; trigger?: Trigger; known?: string }): Promise<void>
 }
 
 export interface Store {

@@ -58,15 +58,19 @@ async function lease(tx: Tx, input: { owner: string; leaseMs: number; limit: num
 }
 
 function selectDue(from: StoreDatabase['read'], now: number, limit: number): Promise<CommandTable[]> {
-  return from
-    .selectFrom('commands')
-    .selectAll()
-    .where(isHead)
-    .where('due_at', '<=', now)
-    .where((row) => row.or([row('lease_until', 'is', null), row('lease_until', '<=', now)]))
-    .orderBy('id')
-    .limit(limit)
-    .execute()
+  return (
+    from
+      .selectFrom('commands')
+      .selectAll()
+      .where(isHead)
+      .where('due_at', '<=', now)
+      .where((row) => row.or([row('lease_until', 'is', null), row('lease_until', '<=', now)]))
+      // The order of the index of what is undone; without it all commands ever made are read.
+      .orderBy('due_at')
+      .orderBy('id')
+      .limit(limit)
+      .execute()
+  )
 }
 
 /** Undone, and none before it in its run is undone. */
@@ -82,7 +86,12 @@ function isHead(row: ExpressionBuilder<Tables, 'commands'>) {
 
 /** When the next head of a run comes due or its lease ends; Infinity if nothing is owed. */
 async function nextDueAt(database: StoreDatabase): Promise<number> {
-  const heads = await database.read.selectFrom('commands').select(['due_at', 'lease_until']).where(isHead).execute()
+  const heads = await database.read
+    .selectFrom('commands')
+    .select(['due_at', 'lease_until'])
+    .where(isHead)
+    .orderBy('due_at')
+    .execute()
   return heads.reduce((soonest, head) => Math.min(soonest, Math.max(head.due_at, head.lease_until ?? 0)), Infinity)
 }
 

@@ -24,6 +24,8 @@ export function createEnvironmentStore(database: StoreDatabase): EnvironmentStor
     async record(state, deployment) {
       await database.write(async (tx) => {
         const recorded = await findEnvironment(tx, state.name)
+        if (recorded !== undefined && state.fence < recorded.fence) return
+        if (deployment !== undefined) await writeDeployment(tx, deployment)
         if (recorded !== undefined && isOlder(state, recorded)) return
         await writeEnvironment(tx, {
           name: state.name,
@@ -31,7 +33,6 @@ export function createEnvironmentStore(database: StoreDatabase): EnvironmentStor
           state: toJson(state),
           updated_at: database.now(),
         })
-        if (deployment !== undefined) await writeDeployment(tx, deployment)
       })
     },
     async list() {
@@ -61,10 +62,9 @@ function toState(state: Json<EnvironmentState> | null): EnvironmentState | undef
   return state === null ? undefined : fromJson(state)
 }
 
-/** A late repeat of an earlier write, or the write of an owner that was replaced. */
+/** A late repeat of an earlier write of the same owner. */
 function isOlder(state: EnvironmentState, recorded: Tables['environments']): boolean {
-  if (state.fence !== recorded.fence) return state.fence < recorded.fence
-  return state.revision < (toState(recorded.state)?.revision ?? 0)
+  return state.fence === recorded.fence && state.revision < (toState(recorded.state)?.revision ?? 0)
 }
 
 function staleFence(name: string, given: number, recorded: number): BelayError {

@@ -10,17 +10,29 @@ export function createPollStore(database: StoreDatabase, hub: Hub): PollStore {
       const rows = await database.read.selectFrom('polls').select(['branch', 'sha']).where('project', '=', project).execute()
       return Object.fromEntries(rows.map(({ branch, sha }) => [branch, sha]))
     },
-    async seen({ project, branch, sha, trigger }) {
-      await database.write(async (tx) => {
+    async seen({ project, branch, sha, trigger, known }) {
+      const started = await database.write(async (tx) => {
         const now = database.now()
+        const row = await tx
+          .selectFrom('polls')
+          .select(['sha', 'seen_at'])
+          .where('project', '=', project)
+          .where('branch', '=', branch)
+          .executeTakeFirst()
+        if (row?.sha === sha) return false
+        // Somebody noted another head since the caller looked: what it saw may be the older one.
+        if (trigger !== undefined && row?.sha !== known) return false
         await tx
           .insertInto('polls')
           .values({ project, branch, sha, seen_at: now })
           .onConflict((conflict) => conflict.columns(['project', 'branch']).doUpdateSet({ sha, seen_at: now }))
           .execute()
-        if (trigger !== undefined) await startRun(tx, { project, trigger, key: `poll/${branch}/${sha}`, now })
+        if (trigger === undefined) return false
+        // A branch may come back to a commit that ran before: that is a move of its own.
+        await startRun(tx, { project, trigger, key: `poll/${branch}/${sha}/${String(row?.seen_at ?? 0)}`, now })
+        return true
       })
-      if (trigger !== undefined) hub.notify(topics.commands)
+      if (started) hub.notify(topics.commands)
     },
   }
 }

@@ -72,9 +72,31 @@ export function restContract(open: OpenStoreUnderTest): void {
       await store.polls.seen({ project: 'shop', branch: 'main', sha: sha('1'), trigger })
       await store.polls.seen({ project: 'shop', branch: 'main', sha: sha('1'), trigger })
       expect((await store.runs.list({})).items).toMatchObject([{ number: 1, trigger }])
-      await store.polls.seen({ project: 'shop', branch: 'main', sha: sha('2'), trigger: { ...trigger, sha: sha('2') } })
+      const second = { ...trigger, sha: sha('2') }
+      await store.polls.seen({ project: 'shop', branch: 'main', sha: sha('2'), trigger: second, known: sha('1') })
       expect(await store.polls.heads('shop')).toEqual({ docs: sha('0'), main: sha('2') })
       expect(await store.commands.lease({ owner: 'a', leaseMs: 1, limit: 10 })).toHaveLength(2)
+    })
+
+    test('a polled head that another one has overtaken starts nothing, and one that comes back starts a run again', async () => {
+      const { store } = await open()
+      const trigger = makeTrigger({ source: 'poll' })
+      const see = (to: string, known: string) =>
+        store.polls.seen({
+          project: 'shop',
+          branch: 'main',
+          sha: sha(to),
+          trigger: { ...trigger, sha: sha(to) },
+          known: sha(known),
+        })
+      await store.polls.seen({ project: 'shop', branch: 'main', sha: sha('1') })
+      await store.polls.seen({ project: 'shop', branch: 'main', sha: sha('3') })
+      await see('2', '1')
+      expect((await store.runs.list({})).items).toEqual([])
+      await see('1', '3')
+      await see('3', '1')
+      expect((await store.runs.list({})).items.map((run) => run.trigger.sha)).toEqual([sha('3'), sha('1')])
+      expect(await store.polls.heads('shop')).toEqual({ main: sha('3') })
     })
 
     test('a store that can be used answers a ping; one that is closed does not', async () => {
