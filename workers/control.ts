@@ -28,7 +28,11 @@ export async function start(options: ControlOptions): Promise<{ stop(): Promise<
   return {
     async stop() {
       if (worker.getState() === 'RUNNING') worker.shutdown()
-      await running.finally(() => connection.close())
+      try {
+        await running
+      } finally {
+        await connection.close()
+      }
     },
   }
 }
@@ -65,8 +69,14 @@ async function resetStickyQueues(client: Client, store: Store): Promise<void> {
       await client.workflowService.resetStickyTaskQueue({ namespace: client.options.namespace, execution: { workflowId, runId } })
     } catch (error) {
       // Queued and not yet started, or ended just now: there is nothing to reset.
-      const gone = error instanceof WorkflowNotFoundError || (isGrpcServiceError(error) && error.code === notFound)
-      if (!gone) throw error
+      if (!isNotFound(error)) throw error
     }
   }
+}
+
+function isNotFound(error: unknown): boolean {
+  if (error instanceof WorkflowNotFoundError) return true
+  if (!isGrpcServiceError(error)) return false
+  const code: number = error.code
+  return code === notFound
 }

@@ -117,6 +117,28 @@ describe('taking back', () => {
     expect(rules.newestKept(state)?.release.number).toBe(1)
   })
 
+  it('is answered by its own job alone while that is under way', () => {
+    const state = stateWith(served(1, 'kept'), served(2, 'undone'))
+    rules.remember(state, { requestId: request(2).id, status: 'deployed', at: 1 })
+    const undo = {
+      id: 'd9',
+      environment: 'production',
+      kind: 'undo' as const,
+      release: release(1),
+      status: 'running' as const,
+      startedAt: 1,
+    }
+    state.active = { ...undo, requestId: rules.undoRequestId(request(2).id) }
+    expect(rules.receiveUndo(state, request(2).id, 5)).toBeUndefined()
+  })
+
+  it('never forgets what it would go back to, however many bad releases came since', () => {
+    const bad = Array.from({ length: 120 }, (_, index) => served(index + 2, 'undone'))
+    const state = stateWith(served(1, 'kept'), ...bad)
+    expect(state.history).toHaveLength(50)
+    expect(rules.newestKept(state)?.release.number).toBe(1)
+  })
+
   it('does not touch what is kept', () => {
     const state = stateWith(served(1, 'provisional'))
     expect(rules.receiveKeep(state, request(1).id, 5).status).toBe('kept')

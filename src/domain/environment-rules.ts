@@ -65,6 +65,11 @@ export function receiveKeep(state: EnvironmentState, requestId: string, now: num
   return remember(state, { requestId, status: 'kept', deploymentId: served.deploymentId, at: now })
 }
 
+/** The deployment that takes a request back has an id of its own. */
+export function undoRequestId(requestId: string): string {
+  return `${requestId}/undo`
+}
+
 /**
  * The run failed or was cancelled: forget a queued request, take back one that is under way or serving. Undefined: that
  * takes a while; the answer comes when it is done.
@@ -75,6 +80,8 @@ export function receiveUndo(state: EnvironmentState, requestId: string, now: num
     state.queue.splice(queued, 1)
     return remember(state, { requestId, status: 'withdrawn', at: now })
   }
+  // Its way back is under way: that job answers.
+  if (state.active?.requestId === undoRequestId(requestId)) return undefined
   const served = findServed(state, requestId)
   const current = served !== undefined && state.current?.deploymentId === served.deploymentId
   if (state.active?.requestId === requestId || (current && served.status === 'provisional')) {
@@ -98,7 +105,7 @@ function findServed(state: EnvironmentState, requestId: string): Served | undefi
 }
 
 /** Going back means the newest release that is kept and not blocked, never merely the one before. */
-export function newestKept(state: EnvironmentState): Served | undefined {
+export function newestKept(state: Pick<EnvironmentState, 'history'>): Served | undefined {
   const blocked = blockedReleases(state)
   return state.history.findLast((served) => served.status === 'kept' && !blocked.has(served.release.id))
 }
@@ -146,7 +153,11 @@ export function findRollbackRelease(
 
 /** A release is served from now on, provisionally or for good. */
 export function noteServed(state: EnvironmentState, served: Served): void {
-  state.history = [...state.history, served].slice(-environmentMemory)
+  const history = [...state.history, served]
+  const kept = newestKept({ history })
+  const newest = history.slice(-environmentMemory)
+  // However many bad ones came since: what we would go back to is never forgotten.
+  state.history = kept === undefined || newest.includes(kept) ? newest : [kept, ...newest.slice(1)]
   state.current = { release: served.release, deploymentId: served.deploymentId }
 }
 

@@ -122,20 +122,29 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     for (const served of state.history)
       if (served.deploymentId === deployment.id && served.status === 'provisional') served.status = 'undone'
     if (untouched.has(deployment.id) && state.current !== undefined) return takeAway(deployment, news)
-    const kept = rules.newestKept(state)
-    const result = await insist(async (attempt) => {
-      const activities = deployerOnce(phaseLimitMs)
-      const step = undoStepOf(deployment, attempt)
-      await told(news, deployment, 'undo', () =>
-        kept === undefined ? clear(activities, step) : backTo(kept.release, activities, step),
-      )
-    })
+    let kept: ReturnType<typeof rules.newestKept>
+    let result: Insisted
+    // A run may settle meanwhile: then there is a newer one to go back to.
+    do {
+      kept = rules.newestKept(state)
+      result = await goBackTo(deployment, kept, news)
+    } while (result.type === 'done' && rules.newestKept(state) !== kept)
     if (result.type === 'done') {
       if (kept === undefined) delete state.current
       else state.current = { release: kept.release, deploymentId: kept.deploymentId }
       rules.passOver(state, kept, Date.now())
     }
     noteUndo(deployment, result)
+  }
+
+  function goBackTo(deployment: Deployment, kept: ReturnType<typeof rules.newestKept>, news: News): Promise<Insisted> {
+    return insist(async (attempt) => {
+      const activities = deployerOnce(phaseLimitMs)
+      const step = undoStepOf(deployment, attempt)
+      await told(news, deployment, 'undo', () =>
+        kept === undefined ? clear(activities, step) : backTo(kept.release, activities, step),
+      )
+    })
   }
 
   /** Traffic never went to it: it is stopped, and what serves goes on serving, provisional or kept. */
@@ -246,7 +255,12 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
         return
       }
       const kept = rules.newestKept(state)
-      const deployment = begin({ kind: 'undo', release: kept?.release ?? served.release, requestId: `${requestId}/undo`, runId })
+      const deployment = begin({
+        kind: 'undo',
+        release: kept?.release ?? served.release,
+        requestId: rules.undoRequestId(requestId),
+        runId,
+      })
       const news = newsOf(deployment)
       state.active = deployment
       await record(deployment)

@@ -110,7 +110,11 @@ async function work(state: EnvironmentState, deployer: Deployer): Promise<void> 
       if (rules.isSuperseded(state, request)) {
         return tell(request.runId, rules.remember(state, rules.supersededBy(state, request, Date.now())))
       }
-      if (!(await bookkeeping.isRunOpen({ runId: request.runId }))) {
+      const isOpen = await bookkeeping.isRunOpen({ runId: request.runId })
+      // Withdrawn, or asked for again, while we asked: then that counts.
+      const known = rules.findAnswer(state, request.id, Date.now())
+      if (known !== undefined) return tell(request.runId, known)
+      if (!isOpen) {
         rules.remember(state, { requestId: request.id, status: 'withdrawn', reason: 'its run has ended', at: Date.now() })
         return
       }

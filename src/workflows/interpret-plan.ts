@@ -1,4 +1,4 @@
-import { CancellationScope, condition } from '@temporalio/workflow'
+import { CancellationScope, CancelledFailure, condition } from '@temporalio/workflow'
 import { advance } from '../domain/advance.ts'
 import { BelayError, assertNever } from '../domain/errors.ts'
 import { isRunnerStep, loadStep, type PlanStep, type Segment } from '../domain/plan.ts'
@@ -46,6 +46,7 @@ export async function interpretPlan(context: RunContext): Promise<void> {
     }
     if (running.size === 0) {
       if (broken !== undefined) throw broken
+      if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('the run was stopped')
       if (next.done) return
       if (next.retryAt === undefined)
         throw new BelayError({ code: 'internal', message: 'the plan cannot go on: nothing is ready' })

@@ -1,4 +1,4 @@
-import { CancelledFailure, sleep } from '@temporalio/workflow'
+import { CancelledFailure, condition, sleep } from '@temporalio/workflow'
 import { advance } from '../domain/advance.ts'
 import { BelayError, assertNever } from '../domain/errors.ts'
 import { settleOutcome } from '../domain/outcome.ts'
@@ -13,6 +13,7 @@ import type { HeldWorkspace } from './workspace.ts'
 /** Between asking twice after a runner that is away. */
 const askAgainMs = 5_000
 const stopGraceMs = 10_000
+const calledOffWait = '10s'
 
 /**
  * Has one segment executed, whatever happens to its runner: cut short, it is sent again with the outcomes so far. Returns
@@ -35,7 +36,13 @@ export async function runSegment(context: RunContext, segment: Segment): Promise
       })
       context.record(result.outcomes)
       if (result.ended === 'cancelled') throw new CancelledFailure('the segment was cancelled')
-      if (result.ended === 'complete') return
+      if (result.ended === 'complete') {
+        // Called off on the runner, by a failure that another segment has yet to return.
+        const known = context.outcomes.length
+        if (result.outcomes.length === 0 && hasWork(context, segment))
+          await condition(() => context.outcomes.length > known, calledOffWait)
+        return
+      }
       context.workspace.renew(epoch)
     } catch (error) {
       if (!(await mend(context, segment, held, error))) return

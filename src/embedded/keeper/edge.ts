@@ -29,13 +29,19 @@ interface Exchange {
   answered: boolean
 }
 
+/** A server, and the sockets it has handed over: closing it leaves those to us. */
+interface Listening {
+  server: Server
+  upgraded: Set<Duplex>
+}
+
 /** Longer than what usual clients keep an idle connection: so it is they who close it, and none is closed under a request. */
 const keepAliveMs = 75_000
 
 export function createEdge(options: EdgeOptions): Edge {
   const proxy = createProxyServer({})
   const exchanges = new WeakMap<IncomingMessage, Exchange>()
-  let current: { server: Server; host: string; port: number } | undefined
+  let current: (Listening & { host: string; port: number }) | undefined
 
   proxy.on('proxyRes', (answer, request) => {
     const exchange = exchanges.get(request)
@@ -102,20 +108,23 @@ export function createEdge(options: EdgeOptions): Edge {
       const server = createServer({ keepAliveTimeout: keepAliveMs, requestTimeout: 0 }, (request, response) => {
         void serve(request, response)
       })
+      const upgraded = new Set<Duplex>()
       server.on('upgrade', (request, socket, head) => {
+        upgraded.add(socket)
+        socket.once('close', () => upgraded.delete(socket))
         socket.on('error', () => socket.destroy())
         void serveUpgrade(request, socket, head)
       })
       const bound = await bind(server, host, port)
       const former = current
-      current = { server, host, port: bound }
-      if (former !== undefined) void closeServer(former.server, keepAliveMs)
+      current = { server, upgraded, host, port: bound }
+      if (former !== undefined) void closeServer(former, keepAliveMs)
       return { host, port: bound }
     },
     async close(limitMs) {
       const former = current
       current = undefined
-      if (former !== undefined) await closeServer(former.server, limitMs)
+      if (former !== undefined) await closeServer(former, limitMs)
     },
   }
 }
@@ -140,7 +149,7 @@ function bind(server: Server, host: string, port: number): Promise<number> {
   })
 }
 
-async function closeServer(server: Server, limitMs: number): Promise<void> {
+async function closeServer({ server, upgraded }: Listening, limitMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => {
       resolve()
@@ -149,6 +158,7 @@ async function closeServer(server: Server, limitMs: number): Promise<void> {
   server.closeIdleConnections()
   const timer = setTimeout(() => {
     server.closeAllConnections()
+    for (const socket of upgraded) socket.destroy()
   }, limitMs)
   await closed
   clearTimeout(timer)

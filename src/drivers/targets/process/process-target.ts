@@ -89,7 +89,9 @@ export function createProcessTarget(options: ProcessTargetOptions): ProcessTarge
 
     async retire(operation) {
       await carryOut(z.unknown(), 'retire', operation)
-      await prune(operation.environment)
+      await prune(operation.environment).catch(() => {
+        // Only tidying, and tried again after the next deployment: no reason to take a good release back.
+      })
     },
 
     async clear(operation) {

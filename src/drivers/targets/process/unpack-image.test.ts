@@ -76,6 +76,7 @@ describe('refuses, and leaves nothing behind', () => {
     'an absolute path': () => [[{ name: `${outside()}/x`, content: 'x' }]],
     'a path that climbs out': () => [[{ name: '../../../outside/x', content: 'x' }]],
     'a path that climbs out behind a name': () => [[{ name: 'a/../../../../outside/x', content: 'x' }]],
+    'a whiteout of what lies above': () => [[{ name: '.wh...', content: '' }]],
     'a link to an absolute place': () => [[{ name: 'etc', type: 'symlink', linkname: '/etc' }]],
     'a link that climbs out': () => [[{ name: 'a/up', type: 'symlink', linkname: '../../..' }]],
     'a file behind a link': () => [

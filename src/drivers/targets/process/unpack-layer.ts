@@ -70,7 +70,7 @@ async function layEntry(entry: Entry, root: string, allowance: Allowance): Promi
   const place = `${root}/${path}`
   await ensureRealDirectory(root, posix.dirname(path))
   if (base === '.wh..wh..opq') return emptyDirectory(dirname(place))
-  if (base.startsWith('.wh.')) return rm(`${dirname(place)}/${base.slice('.wh.'.length)}`, { recursive: true, force: true })
+  if (base.startsWith('.wh.')) return removeEntry(name, dirname(place), base.slice('.wh.'.length))
   switch (type) {
     case 'directory':
       return ensureRealDirectory(root, path, { replace: true })
@@ -86,6 +86,12 @@ async function layEntry(entry: Entry, root: string, allowance: Allowance): Promi
     default:
       throw refused(name, `entries of type ${type} are not taken`)
   }
+}
+
+/** What an upper layer takes out of a lower one. */
+async function removeEntry(name: string, directory: string, gone: string): Promise<void> {
+  if (['', '.', '..'].includes(gone)) throw refused(name, 'it leaves the image')
+  await rm(`${directory}/${gone}`, { recursive: true, force: true })
 }
 
 /** Relative to the root, without `..`; `.` for the root itself. */
