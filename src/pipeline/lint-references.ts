@@ -81,7 +81,9 @@ function lintCycles(sketch: PipelineSketch): Problem[] {
       const turn = [...cycle.slice(at), ...cycle.slice(0, at), first]
       const message = cycle.length === 1 ? `"${first}" needs itself` : `needs go in a circle: ${turn.slice(0, 12).join(' → ')}`
       const implied = cycle.some((id) => sketch.steps.find((step) => step.id === id)?.needs === undefined)
-      const hint = implied ? 'a step without `needs` follows the step written above it; `needs: []` starts at once' : undefined
+      const hint = implied
+        ? 'a step without `needs` follows the step written above it; `needs: []` starts at once'
+        : 'take one of these needs out'
       return problemAtKey(sketch.places, ['steps', first, 'needs'], { code: 'needs_cycle', message, hint })
     })
 }
