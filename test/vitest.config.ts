@@ -25,7 +25,7 @@ export default defineConfig({
         },
       },
       wholePaths('scenarios', ['test/{scenarios,replay}/**/*.test.ts', 'bench/**/*.test.ts'], 1),
-      ...(process.env['BELAY_LONG'] === '1' ? [wholePaths('faults', ['test/chaos/**/*.test.ts'], 2)] : []),
+      ...(process.env['BELAY_LONG'] === '1' ? [wholePaths('faults', ['test/{floods,chaos}/**/*.test.ts'], 2)] : []),
     ],
   },
 })

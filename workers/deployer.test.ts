@@ -62,7 +62,14 @@ function configWith(port: number): Config {
   const health = { http: '/healthz', intervalMs: 50, healthyAfter: 2, unhealthyAfter: 2, timeoutMs: 10_000 }
   process.env['BELAY_TEST_SECRET'] = 'hunter2-and-more'
   return {
-    ...{ data: base, listen: { host: '127.0.0.1', port: 0 }, publicUrl: '', projects: {}, runners: { slots: 1, labels: [] } },
+    ...{
+      data: base,
+      listen: { host: '127.0.0.1', port: 0 },
+      publicUrl: '',
+      projects: {},
+      runners: { slots: 1, labels: [] },
+      registries: {},
+    },
     environments: {
       production: {
         ...{ name: 'production', target: 'process', edge: { host: '127.0.0.1', port }, health },

@@ -15,6 +15,8 @@ export function createFindRules(config: Config): (project: string) => ProjectRul
       environments: [...project.environments],
       environmentHealth: Object.fromEntries(health),
       secrets: Object.values(config.secrets).flatMap((secret) => (secret.projects.includes(name) ? [secret.name] : [])),
+      registries: Object.keys(config.registries),
+      source: project.repository,
     }
   }
 }

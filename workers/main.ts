@@ -32,7 +32,7 @@ interface Stoppable {
  */
 export async function start(options: MainOptions): Promise<{ url?: string; stop(): Promise<void> }> {
   const { config, places, temporal, roles, log } = options
-  const store = await openStore({ database: places.database, blobs: places.blobs, logs: places.logs })
+  const store = await openStore({ database: config.database ?? places.database, blobs: places.blobs, logs: places.logs })
   const stopping = new AbortController()
   const started: (() => Promise<void>)[] = [() => store.close()]
   const stop = async () => {
@@ -44,7 +44,7 @@ export async function start(options: MainOptions): Promise<{ url?: string; stop(
     }
   }
   try {
-    await ensureCredentials(store, places)
+    await ensureCredentials(store, places, log)
     const server = roles.includes('server') ? await startServer({ config, store, temporal, log }) : undefined
     if (server !== undefined) started.push(() => server.stop())
     const insist = async (role: MainRole, begin: () => Promise<Stoppable>) => {

@@ -79,7 +79,25 @@ function assemble(options: RunnerOptions, log: Log): Runner {
     fetchArtifact: async (digest) => await server.fetchArtifact(digest),
   })
   const runUrl = (runId: string) => new URL(`/api/v1/runs/${runId}`, options.publicUrl ?? options.serverUrl).href
-  return createRunner({ ...options, directory: places.runner, images: places.images, server, workspaces, builders, runUrl, log })
+  return createRunner({
+    ...{ ...options, server, workspaces, builders, runUrl, log },
+    directory: places.runner,
+    images: places.images,
+    buildEnv: buildEnvironment(process.env, options.path),
+  })
+}
+
+/** What programs that build images need of ours: how to reach an engine and the world, and no more. */
+const engineVariables = ['DOCKER_HOST', 'DOCKER_CONTEXT', 'DOCKER_CONFIG', 'DOCKER_CERT_PATH', 'DOCKER_TLS_VERIFY']
+const proxyVariables = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY']
+
+function buildEnvironment(env: NodeJS.ProcessEnv, path: string): Record<string, string> {
+  const names = ['HOME', 'LANG', ...engineVariables, ...proxyVariables, ...proxyVariables.map((name) => name.toLowerCase())]
+  const values = names.flatMap((name) => {
+    const value = env[name]
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  return { ...Object.fromEntries(values), PATH: path }
 }
 
 const connectAgainMs = 250

@@ -5,6 +5,7 @@ import { BelayError, messageOf } from '../src/domain/errors.ts'
 import { createApp } from '../src/server/app.ts'
 import { startDispatcher } from '../src/server/dispatcher.ts'
 import { createOrchestrator } from '../src/server/orchestrator.ts'
+import { startOutbox } from '../src/server/outbox.ts'
 import { startPolling } from '../src/server/poll.ts'
 import type { Store } from '../src/store/store.ts'
 
@@ -37,12 +38,13 @@ export async function start(options: ServerOptions): Promise<RunningServer> {
   })
   const dispatcher = startDispatcher(deps)
   const poller = startPolling(deps)
+  const outbox = startOutbox(deps)
   log.info({ url }, 'server is ready')
   return {
     url,
     async stop() {
       await app.close()
-      await Promise.all([dispatcher.stop(), poller.stop()])
+      await Promise.all([dispatcher.stop(), poller.stop(), outbox.stop()])
       await orchestrator.close()
       log.info('server has stopped')
     },

@@ -41,8 +41,9 @@ export function createDeployerActivities(deps: DeployerDeps): DeployerActivities
 
   return guarded<DeployerActivities>({
     observe: ({ environment }) => alive(() => targetOf(environment).observe(environment)),
-    async stage({ release, ...operation }) {
-      await alive(() => targetOf(operation.environment).stage(operation, release))
+    async stage({ release, deploy, ...operation }) {
+      const alone = deploy.strategy === 'recreate'
+      await alive(() => targetOf(operation.environment).stage(operation, release, { alone }))
     },
     check: (input) => watch(input, waitUntilHealthy),
     activate: ({ release, ...operation }) =>

@@ -38,6 +38,8 @@ const Project = z.strictObject({
   repository: Repository,
   forge: z.enum(['github']).default('github'),
   webhook_secret: z.union([Reference, z.array(Reference)], { error: 'expected a reference to a secret' }).optional(),
+  status_token: Reference.optional(),
+  api_url: PublicUrl.optional(),
   poll: Duration.optional(),
   isolation: z.enum(['process']).default('process'),
   environments: z.array(z.string()).default([]),
@@ -70,14 +72,31 @@ const Secret = z.strictObject({
   branches: z.array(z.string()).default([]),
 })
 
+/** Nothing of a URL that may carry a password is repeated. */
+const RegistryUrl = z.string({ error: 'expected the URL of a registry' }).superRefine((text, context) => {
+  const hint = 'Write https://HOST or https://HOST:PORT; http is for registries of this machine only.'
+  const refuse = (message: string) => context.addIssue({ code: 'custom', message, params: { hint } })
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !['https:', 'http:'].includes(url.protocol)) refuse('expected the URL of a registry')
+  else if (url.username !== '' || url.password !== '') refuse('a URL must not carry credentials')
+  else if (url.pathname !== '/' || url.search !== '' || url.hash !== '') refuse('the URL of a registry has no path')
+  else if (url.protocol === 'http:' && !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)) {
+    refuse('a registry on another machine must be reached by https')
+  }
+})
+
+const Registry = z.strictObject({ url: RegistryUrl, username: z.string().min(1).optional(), password: Reference.optional() })
+
 /** `belay.config.yml` as it is written; what is absent gets its default here. */
 export const ConfigFile = z.strictObject({
   data: z.string().min(1).optional(),
   listen: ListenAddress.default({ host: '127.0.0.1', port: 8080 }),
   public_url: PublicUrl.optional(),
   temporal: z.strictObject({ address: z.string().min(1), namespace: z.string().min(1).default('default') }).optional(),
+  database: z.strictObject({ url: Reference }).optional(),
   projects: z.record(Name, Project),
   environments: z.record(Name, Environment).default({}),
+  registries: z.record(Name, Registry).default({}),
   secrets: z.record(Name, Secret).default({}),
   runners: z
     .strictObject({ slots: z.int().min(1).max(64).default(2), labels: z.array(z.string().min(1)).default([]) })
@@ -90,6 +109,8 @@ export const knownKeys: Readonly<Record<string, readonly string[]>> = {
   '': Object.keys(ConfigFile.shape),
   temporal: ['address', 'namespace'],
   runners: ['slots', 'labels'],
+  database: ['url'],
+  'registries.*': Object.keys(Registry.shape),
   'projects.*': Object.keys(Project.shape),
   'environments.*': Object.keys(Environment.shape),
   'environments.*.edge': ['listen'],

@@ -14,6 +14,18 @@ export interface Config {
   environments: Readonly<Record<string, EnvironmentConfig>>
   secrets: Readonly<Record<string, SecretConfig>>
   runners: { slots: number; labels: string[] }
+  registries: Readonly<Record<string, RegistryConfig>>
+  /** PostgreSQL; absent: SQLite in the data directory. Held in memory only: it may carry a password. */
+  database?: { url: string }
+}
+
+export interface RegistryConfig {
+  name: string
+  /** https, or http for a loopback host. */
+  url: string
+  username?: string
+  /** Held in memory only. */
+  password?: string
 }
 
 export interface ProjectConfig {
@@ -23,6 +35,10 @@ export interface ProjectConfig {
   forge: 'github'
   /** Any of these may have signed; empty: every hook is refused. Held in memory only. */
   webhookSecrets: readonly string[]
+  /** For commit statuses; absent: the forge is told nothing. Held in memory only. */
+  statusToken?: string
+  /** Base URL of the forge's API; absent: by the repository's host. */
+  apiUrl?: string
   /** Absent: no polling. */
   pollMs?: number
   isolation: 'process'

@@ -41,6 +41,7 @@ export async function defaultConfig(cwd: string): Promise<LoadedConfig> {
       environments: Object.fromEntries(environments.map((environment) => [environment.name, environment])),
       secrets: {},
       runners: { slots: 2, labels: [] },
+      registries: {},
     },
     assumptions: [
       `project "${name}" is the Git repository ${root}, looked at every 5 s; new commits on its branches are run`,

@@ -1,3 +1,4 @@
+// Long because its tables hold every mistake that the file can have.
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -92,6 +93,22 @@ test('reads a whole file: references resolved, durations in ms, paths absolute',
       },
     },
     runners: { slots: 3, labels: ['linux'] },
+    registries: {},
+  })
+})
+
+test('reads registries, statuses and a database, their secrets by reference', async () => {
+  const config = await parse(`
+projects:
+  shop: { repository: https://git.example/acme/shop.git, status_token: { from_env: NEW }, api_url: https://git.example/api/v3/ }
+registries:
+  main: { url: https://registry.example/, username: ci, password: { from_env: NEW } }
+database: { url: { from_env: NEW } }
+`)
+  expect(config).toMatchObject({
+    database: { url: 'from the environment' },
+    projects: { shop: { statusToken: 'from the environment', apiUrl: 'https://git.example/api/v3' } },
+    registries: { main: { name: 'main', url: 'https://registry.example', username: 'ci', password: 'from the environment' } },
   })
 })
 
@@ -127,13 +144,33 @@ describe('says where and what is wrong', () => {
       `${shop}    zzzzzz: 1`,
       ['4:5: projects.shop.zzzzzz: unknown key', 'Known here: repository, forge'],
     ],
-    ['a key to come', `${shop}registries: {}`, ['4:1: registries: not yet']],
+    ['a key to come', `${shop}blobs: { s3: { bucket: belay } }`, ['4:1: blobs: not yet']],
     ['a key to come in a project', `${shop}    fetch: {}`, ['4:5: projects.shop.fetch: not yet']],
     ['a key to come in an environment', `${shop}${staging}    memory: 1G`, ['8:5: environments.staging.memory: not yet']],
     [
       'a key to come in an edge',
       shop + staging.replace('{ listen', '{ driver: haproxy, listen'),
       ['7:13: environments.staging.edge.driver: not yet'],
+    ],
+    [
+      'a registry elsewhere that is not reached by https',
+      `${shop}registries: { main: { url: "http://registry.example" } }`,
+      ['4:28: registries.main.url: a registry on another machine must be reached by https'],
+    ],
+    [
+      'a URL of a registry that holds a password',
+      `${shop}registries: { main: { url: "https://a:b@registry.example" } }`,
+      ['4:28: registries.main.url: a URL must not carry credentials'],
+    ],
+    [
+      'a registry with half of its credentials',
+      `${shop}registries: { main: { url: "https://registry.example", username: ci } }`,
+      ['4:21: registries.main: password is missing'],
+    ],
+    [
+      'the URL of a database written down',
+      `${shop}database: { url: "postgresql://belay:x@127.0.0.1/belay" }`,
+      ['4:18: database.url: expected a reference to a secret'],
     ],
     ['a forge to come', `${shop}    forge: gitlab`, ['4:12: projects.shop.forge: not yet', 'it knows github']],
     ['a forge misspelt', `${shop}    forge: gihub`, ['4:12: projects.shop.forge: expected github', 'Did you mean "github"?']],

@@ -5,11 +5,11 @@ import { BelayError } from '../domain/errors.ts'
 import type { EnvValue } from '../domain/plan.ts'
 import { configError } from './config-problem.ts'
 import { ConfigFile } from './config-schema.ts'
-import type { Config, EnvironmentConfig, ProjectConfig, SecretConfig } from './config.ts'
+import type { Config, EnvironmentConfig, ProjectConfig, RegistryConfig, SecretConfig } from './config.ts'
 import { defaultConfig } from './default-config.ts'
 import { explainIssue } from './explain-issue.ts'
 import { checkReferences } from './references.ts'
-import { resolveWebhookSecrets } from './resolve-references.ts'
+import { resolveReferences, type ResolvedReferences } from './resolve-references.ts'
 import { formatAddress } from './scalars.ts'
 import { parseYaml } from './yaml-positions.ts'
 
@@ -61,18 +61,19 @@ export async function parseConfig({ text, file, env }: { text: string; file: str
   const yaml = parseYaml(text)
   if (Array.isArray(yaml)) throw configError(shown, yaml)
   const parsed = ConfigFile.safeParse(yaml.data)
-  const resolved = await resolveWebhookSecrets(yaml, { env, directory: dirname(file) })
+  const resolved = await resolveReferences(yaml, { env, directory: dirname(file) })
   const problems = [
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => explainIssue(issue, yaml))),
     ...checkReferences(yaml),
     ...resolved.problems,
   ]
   if (problems.length > 0 || !parsed.success) throw configError(shown, problems)
-  return toConfig(parsed.data, file, resolved.secrets)
+  return toConfig(parsed.data, file, resolved)
 }
 
-function toConfig(written: ConfigFile, file: string, secrets: Map<string, string[]>): Config {
+function toConfig(written: ConfigFile, file: string, references: ResolvedReferences): Config {
   const { listen } = written
+  const [databaseUrl] = references.at('database', 'url')
   return {
     file,
     data: resolve(dirname(file), written.data ?? '.belay'),
@@ -80,9 +81,15 @@ function toConfig(written: ConfigFile, file: string, secrets: Map<string, string
     publicUrl: (written.public_url ?? `http://${formatAddress(listen)}`).replace(/\/+$/, ''),
     ...(written.temporal === undefined ? {} : { temporal: written.temporal }),
     projects: mapValues(written.projects, (project, name): ProjectConfig => {
-      const { repository, forge, isolation, environments, poll } = project
-      const pollMs = poll === undefined ? {} : { pollMs: poll }
-      return { name, repository, forge, isolation, environments, webhookSecrets: secrets.get(name) ?? [], ...pollMs }
+      const { repository, forge, isolation, environments, poll, api_url: apiUrl } = project
+      const [statusToken] = references.at('projects', name, 'status_token')
+      return {
+        ...{ name, repository, forge, isolation, environments },
+        webhookSecrets: references.at('projects', name, 'webhook_secret'),
+        ...(statusToken === undefined ? {} : { statusToken }),
+        ...(apiUrl === undefined ? {} : { apiUrl: apiUrl.replace(/\/+$/, '') }),
+        ...(poll === undefined ? {} : { pollMs: poll }),
+      }
     }),
     environments: mapValues(written.environments, (environment, name): EnvironmentConfig => {
       const { target, edge, health } = environment
@@ -106,6 +113,15 @@ function toConfig(written: ConfigFile, file: string, secrets: Map<string, string
       return { name, provider, reference: { name: secret.name }, projects, branches }
     }),
     runners: written.runners,
+    registries: mapValues(written.registries, ({ url, username }, name): RegistryConfig => {
+      const [password] = references.at('registries', name, 'password')
+      return {
+        ...{ name, url: new URL(url).origin },
+        ...(username === undefined ? {} : { username }),
+        ...(password === undefined ? {} : { password }),
+      }
+    }),
+    ...(databaseUrl === undefined ? {} : { database: { url: databaseUrl } }),
   }
 }
 

@@ -2,8 +2,8 @@
 
 /** Keys, by the path of the map they stand in; `*` stands for any name. */
 export const keysNotYet: Readonly<Record<string, readonly string[]>> = {
-  '': ['database', 'blobs', 'registries', 'users', 'groups', 'watch', 'encryption', 'notifications'],
-  'projects.*': ['status_token', 'fetch', 'images'],
+  '': ['blobs', 'users', 'groups', 'watch', 'encryption', 'notifications'],
+  'projects.*': ['fetch', 'images'],
   'environments.*': ['instances', 'memory'],
   'environments.*.edge': ['driver'],
 }
@@ -18,6 +18,6 @@ export const valuesNotYet: Readonly<Record<string, readonly string[]>> = {
 
 /** `projects.shop.forge` → `projects.*.forge`: names that people choose are all the same to the tables. */
 export function patternOf(path: readonly (string | number)[]): string {
-  const named = ['projects', 'environments', 'secrets']
+  const named = ['projects', 'environments', 'secrets', 'registries']
   return path.map((part, depth) => (depth === 1 && named.includes(String(path[0])) ? '*' : String(part))).join('.')
 }

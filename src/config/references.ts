@@ -26,6 +26,7 @@ export function checkReferences(yaml: PositionedYaml): ConfigProblem[] {
         ...refuseOurVariables(yaml, ['environments', name, 'env', variable]),
       ]),
     ),
+    ...names('registries').flatMap((name) => checkCredentials(yaml, name)),
     ...checkAddresses(yaml, names('environments')),
   ]
 }
@@ -35,6 +36,15 @@ function refuseOurVariables(yaml: PositionedYaml, path: Path): ConfigProblem[] {
   if (variable !== 'PORT') return []
   const hint = 'Belay gives every instance a free port in PORT; take it out.'
   return [{ ...yaml.keyPositionOf(path), path: path.join('.'), message: 'PORT is not yours to set', hint }]
+}
+
+function checkCredentials(yaml: PositionedYaml, name: string): ConfigProblem[] {
+  const registry = mapAt(yaml.data, ['registries', name])
+  const missing = ['username', 'password'].filter((key) => !Object.hasOwn(registry, key))
+  if (missing.length !== 1) return []
+  const path = ['registries', name]
+  const message = `${missing[0] ?? ''} is missing: a registry has both username and password, or neither`
+  return [{ ...yaml.positionOf(path), path: path.join('.'), message }]
 }
 
 /** Everything listens at an address of its own. */

@@ -11,28 +11,45 @@ export interface ResolveContext {
   directory: string
 }
 
-/** The secrets that may sign a project's hooks, and what could not be resolved. */
-export async function resolveWebhookSecrets(
-  yaml: PositionedYaml,
-  context: ResolveContext,
-): Promise<{ secrets: Map<string, string[]>; problems: ConfigProblem[] }> {
-  const secrets = new Map<string, string[]>()
+/** Where the file may hold a reference, by the path of its key; `*` stands for any name. */
+const referencePaths: readonly Path[] = [
+  ['projects', '*', 'webhook_secret'],
+  ['projects', '*', 'status_token'],
+  ['registries', '*', 'password'],
+  ['database', 'url'],
+]
+
+export interface ResolvedReferences {
+  /** The values at a path, several where a list of references is written; empty if nothing is. */
+  at(...path: string[]): string[]
+  problems: ConfigProblem[]
+}
+
+/** The values of all references of the file, and what could not be resolved. */
+export async function resolveReferences(yaml: PositionedYaml, context: ResolveContext): Promise<ResolvedReferences> {
+  const values = new Map<string, string[]>()
   const problems: ConfigProblem[] = []
-  const projects = valueAt(yaml.data, ['projects'])
-  for (const project of typeof projects === 'object' && projects !== null ? Object.keys(projects) : []) {
-    const path = ['projects', project, 'webhook_secret']
+  for (const path of referencePaths.flatMap((pattern) => expandPath(yaml.data, pattern))) {
     const written = valueAt(yaml.data, path)
     const paths: Path[] = Array.isArray(written) ? written.map((_, index) => [...path, index]) : [path]
-    const values: string[] = []
+    const found: string[] = []
     for (const reference of paths) {
       const resolved = await resolveReference(valueAt(yaml.data, reference), context)
       if (resolved === undefined) continue
-      if ('value' in resolved) values.push(resolved.value)
+      if ('value' in resolved) found.push(resolved.value)
       else problems.push({ ...yaml.positionOf(reference), path: reference.join('.'), ...resolved })
     }
-    secrets.set(project, values)
+    values.set(path.join('\0'), found)
   }
-  return { secrets, problems }
+  return { at: (...path) => values.get(path.join('\0')) ?? [], problems }
+}
+
+function expandPath(data: unknown, pattern: Path): Path[] {
+  const star = pattern.indexOf('*')
+  if (star < 0) return [pattern]
+  const map = valueAt(data, pattern.slice(0, star))
+  const names = typeof map === 'object' && map !== null ? Object.keys(map) : []
+  return names.map((name) => [...pattern.slice(0, star), name, ...pattern.slice(star + 1)])
 }
 
 type Resolved = { value: string } | { message: string; hint: string }

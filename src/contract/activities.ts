@@ -140,7 +140,7 @@ export interface Operation {
 
 export interface DeployOperation extends Operation {
   release: ReleaseRef
-  deploy: Pick<Deploy, 'health' | 'bakeMs'>
+  deploy: Pick<Deploy, 'health' | 'bakeMs'> & Partial<Pick<Deploy, 'strategy'>>
 }
 
 /** What a target says about itself, whatever we believe. */

@@ -52,7 +52,7 @@ export const EventsReport = z.object({ events: z.array(RunEvent).max(200) })
 export type EventsReport = z.infer<typeof EventsReport>
 
 /**
- * POST secrets, segment token: the values that the Plan binds to this step, by variable name. Marks the attempt as
+ * POST secrets, segment token: the values that the Plan binds to this step, and its registry's credentials. Marks the attempt as
  * started, writes the audit rows, then answers. 200, 403 not bound or not allowed, 424 (`refused`) not resolvable.
  */
 export const SecretsRequest = z.object({
@@ -61,7 +61,15 @@ export const SecretsRequest = z.object({
   part: z.enum(['step', 'undo', 'finally']),
 })
 export type SecretsRequest = z.infer<typeof SecretsRequest>
-export const SecretsResponse = z.object({ env: z.record(z.string(), z.string()) })
+export const SecretsResponse = z.object({
+  /** Of a `build_image` step: by the id of the secret. */
+  env: z.record(z.string(), z.string()),
+  /** The registry that a `build_image` step pushes to. */
+  registry: z
+    .object({ name: z.string(), url: z.string(), username: z.string().optional(), password: z.string().optional() })
+    .optional(),
+})
+export type SecretsResponse = z.infer<typeof SecretsResponse>
 
 /**
  * PUT log, segment token, `application/octet-stream`, at most 1 MiB, `?offset=N[&part=undo][&final=1]`. The bytes are masked already.

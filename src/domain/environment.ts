@@ -25,6 +25,8 @@ export const Deployment = z.object({
   /** The run that asked; absent for a person's rollback and for recovery. */
   runId: z.string().optional(),
   actor: Actor.optional(),
+  /** How it was put there, and is taken back; absent: blue_green. */
+  strategy: Deploy.shape.strategy.optional(),
   status: DeploymentStatus,
   reason: z.string().optional(),
   startedAt: z.number(),
@@ -42,6 +44,8 @@ export const Served = z.object({
   requestId: z.string(),
   /** `provisional` until the run that asked settles it; `undone` was taken back; `blocked` may not come again. */
   status: z.enum(['provisional', 'kept', 'undone', 'blocked']),
+  /** How it was put there; absent: blue_green. */
+  strategy: Deploy.shape.strategy.optional(),
   at: z.number(),
 })
 export type Served = z.infer<typeof Served>

@@ -38,16 +38,43 @@ export const Undo = z.object({
 })
 export type Undo = z.infer<typeof Undo>
 
-export const BuildImage = z.object({
-  builder: z.literal('pack'),
+const builtImage = {
+  /** `shop/app`, or with a registry of the operator's `main/app`, where `main` is its name. */
   repository: z.string(),
+  /** Name of the operator's registry that the image is pushed to: then the first part of `repository`. Absent: kept on disk. */
+  registry: z.string().optional(),
   tags: z.array(z.string()),
+  labels: z.record(z.string(), z.string()),
+}
+
+export const PackImage = z.object({
+  builder: z.literal('pack'),
+  ...builtImage,
   /** Path in the workspace (a file or a directory) → absolute path in the image. */
   files: z.record(z.string(), z.string()),
   entrypoint: z.array(z.string()).min(1),
   user: z.number().int().nonnegative().optional(),
-  labels: z.record(z.string(), z.string()),
 })
+export type PackImage = z.infer<typeof PackImage>
+
+export const BuildDockerfile = z.object({
+  builder: z.enum(['docker', 'buildah', 'auto']),
+  ...builtImage,
+  registry: z.string(),
+  /** Directory inside the workspace, `.` for its root. */
+  context: z.string(),
+  /** File inside the workspace. */
+  dockerfile: z.string(),
+  /** Stage to build; absent: the last one. */
+  target: z.string().optional(),
+  /** Build arguments: they end in the image's history, so never a secret. */
+  args: z.record(z.string(), z.string()),
+  /** Id (`RUN --mount=type=secret,id=…`) → name of one of the operator's secrets. */
+  secrets: z.record(z.string(), z.string()),
+})
+export type BuildDockerfile = z.infer<typeof BuildDockerfile>
+
+export const BuildImage = z.discriminatedUnion('builder', [PackImage, BuildDockerfile])
 export type BuildImage = z.infer<typeof BuildImage>
 
 export const HealthCheck = z.object({
@@ -65,7 +92,8 @@ export type HealthCheck = z.infer<typeof HealthCheck>
 
 export const Deploy = z.object({
   environment: z.string(),
-  strategy: z.literal('blue_green'),
+  /** `recreate`: what serves is stopped before the new release starts; requests meanwhile are answered 503. */
+  strategy: z.enum(['blue_green', 'recreate']),
   /** What the pipeline says on top of the environment's own check; it may only tighten it. */
   health: HealthCheck.partial(),
   /** How long the new release is watched under traffic before it counts as deployed. */

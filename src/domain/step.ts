@@ -35,12 +35,14 @@ export const Artifact = z.object({
 })
 export type Artifact = z.infer<typeof Artifact>
 
-/** An image in an OCI image layout on disk: named by digest, only. */
+/** An image: named by digest, only. It lies in a registry, or without one in an OCI image layout on disk. */
 export const Image = z.object({
-  /** Name of the layout below the images directory, e.g. `shop/app`. */
+  /** Name of the layout below the images directory, e.g. `shop/app`; in a registry its first part is the registry's name. */
   repository: z.string().regex(/^[a-z0-9]+(?:[._/-][a-z0-9]+)*$/),
   /** Digest of the image manifest. */
   digest: Digest,
+  /** The operator's name of the registry that holds it; there the image's name is `repository` without its first part. */
+  registry: z.string().optional(),
 })
 export type Image = z.infer<typeof Image>
 

@@ -48,10 +48,16 @@ const broken: Broken[] = [
     says: '"approval" is not carried out yet',
   },
   {
-    rule: 'a builder that is not there yet',
-    text: `steps: { a: { ${image.replace('pack', 'docker')} } }`,
-    mistakes: ['1:39 not_yet'],
-    says: 'pack',
+    rule: 'keys of one builder with another',
+    text: `steps: { a: { ${image.replace('pack', 'docker').replace('repository: a', 'repository: main/a')} } }`,
+    mistakes: ['1:74 misplaced_key', '1:97 misplaced_key'],
+    says: 'builder `pack`',
+  },
+  {
+    rule: 'a secret among the arguments of a build',
+    text: 'steps: { a: { build_image: { repository: main/a, build_args: { TOKEN: { from_secret: npm_token } } } } }',
+    mistakes: ['1:71 invalid_value'],
+    says: 'text',
   },
   {
     rule: 'an event that is not there yet',

@@ -114,6 +114,30 @@ const broken: Broken[] = [
     says: 'did you mean "staging"?',
   },
   {
+    rule: 'an image of a Dockerfile that is deployed',
+    text: 'steps: { a: { build_image: { repository: main/a } }, d: { deploy: { environment: staging } } }',
+    mistakes: ['1:59 not_yet'],
+    says: '`builder: pack`',
+  },
+  {
+    rule: 'a registry that the operator has not',
+    text: 'steps: { a: { build_image: { repository: mian/app } } }',
+    mistakes: ['1:42 unknown_registry'],
+    says: 'did you mean "main"?',
+  },
+  {
+    rule: 'a Dockerfile image without a registry',
+    text: 'steps: { a: { build_image: { builder: docker, repository: app } } }',
+    mistakes: ['1:59 unknown_registry'],
+    says: 'main/app',
+  },
+  {
+    rule: 'a secret of a build that the project has not',
+    text: 'steps: { a: { build_image: { repository: main/app, secrets: { t: { from_secret: npm_tokn } } } } }',
+    mistakes: ['1:81 unknown_secret'],
+    says: 'did you mean "npm_token"?',
+  },
+  {
     rule: 'a secret that the project has not',
     text: 'steps: { a: { commands: [x], env: { T: { from_secret: npm_tokn } } } }',
     mistakes: ['1:55 unknown_secret'],

@@ -7,6 +7,8 @@ import { expandTemplate } from './expressions.ts'
 import { matchesCondition, matchesWhen } from './matches-trigger.ts'
 import type { Problem } from './problem.ts'
 import { problemAtValue, quote } from './problem.ts'
+import type { ProjectRules } from './project-rules.ts'
+import { registryOf } from './project-rules.ts'
 
 export interface CompileStepInput {
   document: PipelineDocument
@@ -17,6 +19,7 @@ export interface CompileStepInput {
   needs: string[]
   /** Of a runner's step; otherwise unused. */
   segment: number
+  rules: Pick<ProjectRules, 'registries' | 'source'>
 }
 
 /** One step with everything filled in that the file left out. Problems: values that the trigger made bad. */
@@ -113,10 +116,31 @@ function buildImageOf(input: CompileStepInput, spec: BuildImageSpec): { buildIma
     ]
   })
   if (problems.length > 0) return { problems }
-  const { builder, repository, files, entrypoint, user } = spec
-  const distinct = [...new Set(tags)]
+  const { repository } = spec
+  const registry = registryOf(repository, input.rules)
+  const { source } = input.rules
+  const built = {
+    repository,
+    ...(registry === undefined ? {} : { registry }),
+    tags: [...new Set(tags)],
+    // No label of the run: the same files of the same commit give the same image, however often it is built.
+    labels: {
+      'org.opencontainers.image.revision': input.trigger.sha,
+      ...(source === undefined ? {} : { 'org.opencontainers.image.source': source }),
+    },
+  }
+  if (spec.builder === 'pack') {
+    const { builder, files, entrypoint, user } = spec
+    return { buildImage: { builder, ...built, files, entrypoint, ...(user === undefined ? {} : { user }) } }
+  }
+  const { builder, context = '.', dockerfile = 'Dockerfile', target, build_args: args = {} } = spec
+  const secrets = Object.fromEntries(Object.entries(spec.secrets ?? {}).map(([id, value]) => [id, value.from_secret]))
+  // The rules are checked before: a registry is there.
   return {
-    buildImage: { builder, repository, tags: distinct, files, entrypoint, ...(user === undefined ? {} : { user }), labels: {} },
+    buildImage: {
+      ...{ builder, ...built, registry: registry ?? '', context, dockerfile, args, secrets },
+      ...(target === undefined ? {} : { target }),
+    },
   }
 }
 

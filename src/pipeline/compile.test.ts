@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Plan } from '../domain/plan.ts'
 import { compilePipeline } from './compile.ts'
 import { digestPlan } from './digest-plan.ts'
+import { explainPlan } from './explain-plan.ts'
 import { parsePipeline } from './parse.ts'
 import { compileText, file, mistakesIn, onBranch, push, rules, stepOf, whole, wordsAbout } from './testing.ts'
 
@@ -215,5 +216,36 @@ describe('values that the trigger makes bad', () => {
   it('refuses a version of more than one line', () => {
     const version = 'steps: { image: { ' + image + ' }, r: { release: { from: [image], version: "${{ branch }}" } } }'
     expect(mistakesIn(version, onBranch('a\nb'))).toEqual([`1:${version.indexOf('"${{') + 1} invalid_value`])
+  })
+})
+
+describe('an image', () => {
+  it('of a Dockerfile goes to the registry that its name begins with, and says what it was made of', () => {
+    const text =
+      'steps: { image: { build_image: { repository: main/shop/app, build_args: { A: b }, secrets: { t: { from_secret: npm_token } } } } }'
+    expect(stepOf(compileText(text), 'image', 'build_image').buildImage).toEqual({
+      builder: 'auto',
+      repository: 'main/shop/app',
+      registry: 'main',
+      tags: [],
+      labels: { 'org.opencontainers.image.revision': push.sha },
+      context: '.',
+      dockerfile: 'Dockerfile',
+      args: { A: 'b' },
+      secrets: { t: 'npm_token' },
+    })
+  })
+
+  it('of `pack` goes to a registry only if its name begins with one', () => {
+    const text = (repository: string): string => `steps: { image: { ${image.replace('shop/app', repository)} } }`
+    expect(stepOf(compileText(text('main/app')), 'image', 'build_image').buildImage.registry).toBe('main')
+    expect(stepOf(compileText(text('shop/app')), 'image', 'build_image').buildImage.registry).toBeUndefined()
+  })
+
+  it('is deployed by the strategy that is written, and the plan says what that costs on the way back', () => {
+    const text = `steps: { image: { ${image} }, d: { deploy: { environment: staging, strategy: recreate } } }`
+    const plan = compileText(text)
+    expect(stepOf(plan, 'd', 'deploy').deploy.strategy).toBe('recreate')
+    expect(explainPlan(plan).undo).toMatchObject([{ step: 'd', does: expect.stringContaining('503') as string }])
   })
 })

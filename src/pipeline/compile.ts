@@ -46,7 +46,7 @@ export function compilePipeline({
   sources.forEach((source, index) => {
     const segment = segments.findIndex((candidate) => candidate.steps.includes(source.id))
     const needs = [...(nodes[index]?.needs ?? [])]
-    const compiled = compileStep({ document, trigger, variables, source, needs, segment })
+    const compiled = compileStep({ document, trigger, variables, source, needs, segment, rules })
     if ('problems' in compiled) problems.push(...compiled.problems)
     else steps.push(compiled.step)
   })

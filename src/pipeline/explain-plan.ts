@@ -60,7 +60,10 @@ function wavesOf(sorted: readonly PlanStep[]): string[][] {
 }
 
 function describeUndo(step: PlanStep): string {
-  if (step.kind === 'deploy') return `${step.deploy.environment} goes back to the newest kept release, verified like a deployment`
+  if (step.kind === 'deploy') {
+    const gap = step.deploy.strategy === 'recreate' ? '; meanwhile requests are answered 503' : ''
+    return `${step.deploy.environment} goes back to the newest kept release, verified like a deployment${gap}`
+  }
   if (step.undo === undefined) return 'nothing'
   return `runs ${step.undo.commands.lines.map((line) => `\`${firstLine(line)}\``).join(', ')} (up to ${step.undo.attempts} times)`
 }

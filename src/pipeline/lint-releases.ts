@@ -35,7 +35,8 @@ function lintDeploy({ document, steps, before }: Context, step: StepSource): Pro
   if (step.kind !== 'deploy') return []
   const path = ['steps', step.id, 'deploy']
   const upstream = before(step.id).filter((other) => other.kind === 'release')
-  if (upstream.length === 1) return []
+  const [only] = upstream
+  if (only !== undefined && upstream.length === 1) return refuseDockerfile(document, path, imageOf(steps, only))
   if (upstream.length > 1) {
     const names = upstream.map((other) => other.id).join(', ')
     const hint = 'a deployment takes one release: let `needs` lead to one only'
@@ -45,6 +46,20 @@ function lintDeploy({ document, steps, before }: Context, step: StepSource): Pro
   }
   const message = `"${step.id}" has no release to deploy`
   return [problemAtKey(document.places, path, { code: 'no_release', message, hint: adviseRelease(steps) })]
+}
+
+/** The image that a release is made of. */
+function imageOf(steps: readonly StepSource[], release: StepSource): StepSource | undefined {
+  const from = release.body.kind === 'release' ? release.body.release.from : []
+  return steps.find((step) => step.kind === 'build_image' && from.includes(step.id))
+}
+
+/** The one target that there is runs what `pack` made. */
+function refuseDockerfile(document: PipelineDocument, path: string[], image: StepSource | undefined): Problem[] {
+  if (image?.body.kind !== 'build_image' || image.body.buildImage.builder === 'pack') return []
+  const message = `deploying the image of a Dockerfile (${image.id}) is not carried out yet`
+  const hint = 'the target `process` runs images of `builder: pack`; without `deploy` the image is built and pushed'
+  return [problemAtKey(document.places, path, { code: 'not_yet', message, hint })]
 }
 
 function adviseRelease(steps: readonly StepSource[]): string {

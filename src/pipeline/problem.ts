@@ -22,6 +22,7 @@ export type ProblemCode =
   | 'needs_cycle'
   | 'unknown_environment'
   | 'unknown_secret'
+  | 'unknown_registry'
   | 'no_release'
   | 'several_releases'
   | 'loosens_health'

@@ -1,6 +1,6 @@
 import type { EnvValue, HealthCheck } from '../domain/plan.ts'
 import type { PipelineSketch, StepBody } from './document.ts'
-import { suggestWord } from './nearest-word.ts'
+import { findNearestWord, suggestWord } from './nearest-word.ts'
 import type { KeyPath, Places, Problem } from './problem.ts'
 import { problemAtValue, quote, sortProblems } from './problem.ts'
 
@@ -13,6 +13,16 @@ export interface ProjectRules {
   environmentHealth?: Record<string, HealthCheck>
   /** Names of the secrets that it may use. */
   secrets: string[]
+  /** Names of the operator's registries. */
+  registries: string[]
+  /** URL of the repository, for the labels of images. */
+  source?: string
+}
+
+/** The registry that an image of this name is pushed to: the first part of the name, if there is such a registry. */
+export function registryOf(repository: string, rules: Pick<ProjectRules, 'registries'>): string | undefined {
+  const [first = '', ...rest] = repository.split('/')
+  return rest.length > 0 && rules.registries.includes(first) ? first : undefined
 }
 
 /** Does the project have what the pipeline names? Steps that are not whole are passed over. */
@@ -23,6 +33,9 @@ export function checkRules(sketch: PipelineSketch, rules: ProjectRules): Problem
     ...checkSecrets({ places, rules, path: ['steps', step.id, 'undo', 'env'], env: step.spec?.undo?.env }),
     ...(step.body?.kind === 'deploy'
       ? checkDeploy({ places, rules, path: ['steps', step.id, 'deploy'], deploy: step.body.deploy })
+      : []),
+    ...(step.body?.kind === 'build_image'
+      ? checkBuild({ places, rules, path: ['steps', step.id, 'build_image'], build: step.body.buildImage })
       : []),
   ])
   const last = sketch.finally.flatMap((step) =>
@@ -44,6 +57,29 @@ function checkSecrets({ places, rules, path, env = {} }: Checked & { env: Record
     const hint = suggestWord(value.secret, rules.secrets) ?? 'the operator adds it to `secrets` of belay.config.yml'
     return [problemAtValue(places, [...path, name, 'from_secret'], { code: 'unknown_secret', message, hint })]
   })
+}
+
+type BuildSpec = Extract<StepBody, { kind: 'build_image' }>['buildImage']
+
+/** A Dockerfile's image must go to a registry; one of `pack` may stay on disk. */
+function checkBuild({ places, rules, path, build }: Checked & { build: BuildSpec }): Problem[] {
+  if (build.builder === 'pack') return []
+  const env = Object.fromEntries(
+    Object.entries(build.secrets ?? {}).map(([id, { from_secret: secret }]) => [id, { secret }] as const),
+  )
+  const secrets = checkSecrets({ places, rules, path: [...path, 'secrets'], env })
+  if (registryOf(build.repository, rules) !== undefined) return secrets
+  const [first = ''] = build.repository.split('/')
+  const message = `the first part of ${quote(build.repository)} is none of the operator’s registries`
+  const known = rules.registries.map((name) => `${name}/app`).join(', ')
+  const nearest = findNearestWord(first, rules.registries)
+  const hint =
+    nearest !== undefined
+      ? `did you mean "${nearest}"?`
+      : known === ''
+        ? 'the operator adds one to `registries` of belay.config.yml'
+        : `say ${known}`
+  return [...secrets, problemAtValue(places, [...path, 'repository'], { code: 'unknown_registry', message, hint })]
 }
 
 type DeploySpec = Extract<StepBody, { kind: 'deploy' }>['deploy']

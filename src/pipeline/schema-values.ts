@@ -59,6 +59,36 @@ export function duration(minMs = 1) {
     .refine((ms) => ms >= minMs && ms <= longestMs, { error: expected })
 }
 
+/** Of several maps the one that the value asks for. A key that only another one knows is told as misplaced, not as unknown. */
+export function choose<Schema extends z.ZodObject>(
+  pick: (value: unknown) => Schema,
+  by: string,
+  all: readonly { schema: z.ZodObject; words: string }[],
+) {
+  return z.unknown().transform((value, context): z.output<Schema> => {
+    const schema = pick(value)
+    const result = schema.safeParse(value, { reportInput: true })
+    if (result.success) return result.data
+    for (const issue of result.error.issues) {
+      if (issue.code !== 'unrecognized_keys') {
+        context.issues.push({ ...issue } as z.core.$ZodRawIssue)
+        continue
+      }
+      const foreign = (key: string) => all.find((other) => other.schema !== schema && Object.hasOwn(other.schema.shape, key))
+      const unknown = issue.keys.filter((key) => foreign(key) === undefined)
+      if (unknown.length > 0) context.issues.push({ ...issue, keys: unknown } as z.core.$ZodRawIssue)
+      for (const key of issue.keys) {
+        const other = foreign(key)
+        if (other === undefined) continue
+        const params: IssueParams = { code: 'misplaced_key', hint: `it belongs to ${other.words}; say which with \`${by}\`` }
+        const message = `${quote(key)} means nothing to this ${by}`
+        context.issues.push({ code: 'custom', message, path: [key], input: value, params: { ...params } })
+      }
+    }
+    return z.NEVER
+  })
+}
+
 /** What a custom issue says about itself; `issues.ts` reads it. */
 export interface IssueParams {
   code: ProblemCode
@@ -82,6 +112,10 @@ export function oneOf<const Word extends string>(words: readonly Word[], notYet:
 }
 
 export const secretName = matching(/^[A-Za-z_][A-Za-z0-9_.-]{0,99}$/, 'the name of a secret (letters, digits, _ . -)')
+
+/** Id of a secret inside a build: `RUN --mount=type=secret,id=…`. */
+export const secretId = matching(/^[A-Za-z_][A-Za-z0-9_.-]{0,99}$/, 'an id: letters, digits, _ . -')
+export const argumentName = matching(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/, 'the name of a build argument: letters, digits, _')
 
 const plainValue = z
   .string({ error: 'text; write "" for an empty value' })

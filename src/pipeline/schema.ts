@@ -3,6 +3,8 @@ import { runStatuses } from '../domain/run.ts'
 import { triggerEvents } from '../domain/trigger.ts'
 import { refuseGlob } from './branch-glob.ts'
 import {
+  argumentName,
+  choose,
   duration,
   imagePath,
   listOf,
@@ -11,6 +13,8 @@ import {
   oneOf,
   oneOrMore,
   pipelineEnv,
+  secretId,
+  secretName,
   stepEnv,
   text,
   wholeNumber,
@@ -64,19 +68,45 @@ const retry = mapOf({
   backoff: duration(0).optional(),
 })
 
-const buildImage = mapOf({
-  builder: oneOf(['pack'], ['docker', 'buildah', 'auto']),
+const builtImage = {
   repository: matching(
     /^(?=.{1,200}$)[a-z0-9]+(?:[._/-][a-z0-9]+)*$/,
     'a repository like shop/app: small letters and digits, parted by . _ - or /',
   ),
   tags: listOf(text('a tag'), 'a list of tags').optional(),
+}
+
+const packImage = mapOf({
+  builder: oneOf(['pack']),
+  ...builtImage,
   files: z
     .record(workspacePath, imagePath, { error: 'a map: path in the workspace → absolute path in the image' })
     .refine((files) => Object.keys(files).length > 0, { error: 'a map of files, not empty' }),
   entrypoint: listOf(text('a word of the command line'), 'a list: program and arguments'),
   user: wholeNumber(0, 999_999_999).optional(),
 })
+
+const dockerfileImage = mapOf({
+  builder: oneOf(['docker', 'buildah', 'auto'], []).default('auto'),
+  ...builtImage,
+  context: workspacePath.optional(),
+  dockerfile: workspacePath.optional(),
+  target: matching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,100}$/, 'the name of a stage of the Dockerfile').optional(),
+  build_args: z.record(argumentName, text('text'), { error: 'a map of build arguments' }).optional(),
+  secrets: z.record(secretId, mapOf({ from_secret: secretName }), { error: 'a map: id → { from_secret: NAME }' }).optional(),
+})
+
+/** Which of the two it is, is said by `builder`; so a mistake is told by the keys that this builder has. */
+const buildImage = choose((value) => (isPacked(value) ? packImage : dockerfileImage), 'builder', [
+  { schema: packImage, words: 'the builder `pack`' },
+  { schema: dockerfileImage, words: 'the builders `docker`, `buildah` and `auto`' },
+])
+
+/** A builder that there is none of is taken for the one whose keys stand beside it. */
+function isPacked(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || !('builder' in value)) return false
+  return value.builder === 'pack' || (!['docker', 'buildah', 'auto'].includes(String(value.builder)) && 'files' in value)
+}
 
 const release = mapOf({ from: listOf(stepName, 'a list of steps'), version: text('a version').optional() })
 
@@ -90,7 +120,7 @@ const health = mapOf({
 
 const deploy = mapOf({
   environment: text('the name of an environment'),
-  strategy: oneOf(['blue_green'], ['recreate', 'rolling', 'canary']).optional(),
+  strategy: oneOf(['blue_green', 'recreate'], ['rolling', 'canary']).optional(),
   health: health.optional(),
   bake: mapOf({ for: duration(0) }).optional(),
 })
@@ -153,7 +183,7 @@ export const knownKeys: Readonly<Record<string, readonly string[]>> = {
   'steps.*.undo.retry': ['max'],
   'steps.*.retry': Object.keys(retry.shape),
   'steps.*.artifacts': ['paths', 'exclude'],
-  'steps.*.build_image': Object.keys(buildImage.shape),
+  'steps.*.build_image': [...new Set([...Object.keys(packImage.shape), ...Object.keys(dockerfileImage.shape)])],
   'steps.*.release': Object.keys(release.shape),
   'steps.*.deploy': Object.keys(deploy.shape),
   'steps.*.deploy.health': Object.keys(health.shape),

@@ -25,6 +25,7 @@ export const rules: ProjectRules = {
     production: { http: '/healthz', intervalMs: 2_000, healthyAfter: 2, unhealthyAfter: 3, timeoutMs: 60_000 },
   },
   secrets: ['npm_token', 'deploy_key'],
+  registries: ['main'],
 }
 
 export function onBranch(branch: string): Trigger {

@@ -109,11 +109,13 @@ export const vocabulary: Readonly<Record<string, Words>> = {
     habits: { expire_in: 'there is no such thing yet; artifacts are kept for 30 days' },
   },
   'steps.*.build_image': {
-    notYet: ['base', 'context', 'dockerfile', 'target', 'build_args', 'platforms', 'cache', 'labels', 'env', 'working_directory'],
+    notYet: ['base', 'platforms', 'cache', 'labels', 'env', 'working_directory'],
     habits: {
       image: 'say `repository: shop/app` and `tags: […]`',
       tag: 'say `tags: […]`',
       cmd: 'say `entrypoint: [program, argument]`',
+      args: 'say `build_args: { NAME: value }`',
+      file: 'say `dockerfile: path`',
     },
   },
   'steps.*.release': { notYet: ['notes', 'name'] },

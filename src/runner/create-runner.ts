@@ -1,6 +1,6 @@
 /** Puts one runner together. */
 import { join } from 'node:path'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import type { OpenedWorkspace, OpenWorkspaceInput, ScriptInput, SegmentInput, SegmentResult } from '../contract/activities.ts'
 import type { RunnerRestartedDetails } from '../contract/failures.ts'
 import type { SegmentTokenRequest } from '../contract/runner-api.ts'
@@ -35,6 +35,8 @@ export interface CreateRunnerOptions {
   /** Directory of the runner's own files: journals, spool, plans. 0700. */
   directory: string
   images: string
+  /** Environment of the programs that build images: PATH, HOME, proxies, how to reach an engine. */
+  buildEnv: Readonly<Record<string, string>>
   workspaces: Workspaces
   builders: readonly Builder[]
   server: ServerClient
@@ -73,7 +75,11 @@ export function createRunner(options: CreateRunnerOptions): Runner {
   const deps = assemble(options, draining.signal)
   let presence = Promise.resolve()
   return {
-    recover: async (failActivity) => await recover({ ...deps, failActivity }),
+    async recover(failActivity) {
+      await recover({ ...deps, failActivity })
+      // What its builds left, credentials among it; nothing that could use them is alive any more.
+      rmSync(deps.scratch, { recursive: true, force: true })
+    },
     begin() {
       const { name, slots, labels } = options
       const report = () => ({ runner: name, slots, busy: deps.slots.busy(), labels })
@@ -115,6 +121,7 @@ function assemble(options: CreateRunnerOptions, draining: AbortSignal): RunnerDe
   })
   return {
     ...options,
+    scratch: join(directory, 'scratch'),
     shipper,
     createSession,
     draining,

@@ -1,10 +1,14 @@
 /** One attempt of one step, undo or `finally`, from its secrets to its outcome. */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { BelayError, messageOf } from '../domain/errors.ts'
 import type { BuildImage, Commands, EnvValue } from '../domain/plan.ts'
 import type { RunIdentity } from '../domain/run.ts'
 import type { StepChange } from '../domain/run-event.ts'
-import type { Outcome, StepResult } from '../domain/step.ts'
-import type { Builder } from '../drivers/builders/builder.ts'
+import type { Image, Outcome, StepResult } from '../domain/step.ts'
+import type { Builder, BuildImageInput } from '../drivers/builders/builder.ts'
+import { chooseBuilder } from '../drivers/builders/choose-builder.ts'
+import type { RegistryAccess } from '../registry/registry.ts'
 import { endingOf, stopped, timedOut, type Ending } from './attempt-outcome.ts'
 import type { Journal } from './journal.ts'
 import { keepArtifacts } from './keep-artifacts.ts'
@@ -27,6 +31,10 @@ export interface AttemptDeps {
   builders: readonly Builder[]
   /** Where image layouts lie. */
   images: string
+  /** Where builds keep what only they may read while they last: 0700, outside all workspaces. */
+  scratch: string
+  /** Environment of the programs that build images. */
+  buildEnv: Readonly<Record<string, string>>
   /** PATH of the steps. */
   path: string
   user?: StepUser | undefined
@@ -64,13 +72,17 @@ export async function runAttempt(deps: AttemptDeps, input: AttemptInput): Promis
   if (resolved === 'interrupted') return undefined
   if ('status' in resolved) return { step, attempt, epoch, endedAt: Date.now(), ...resolved }
 
-  const mask = createMask(resolved.secrets)
+  const { registry } = resolved
+  const mask = createMask({
+    ...resolved.secrets,
+    ...(registry?.password === undefined ? {} : { [`registries.${registry.name}`]: registry.password }),
+  })
   const startedAt = Date.now()
   input.journal.started(step, attempt)
   input.running?.({ step, attempt, epoch, status: 'running', startedAt })
   const { run, planDigest, part } = input
   const log = createStepLog(deps.shipper.open({ runId: run.id, planDigest, step, attempt, epoch, part }, input.session), mask)
-  const { ending, result } = await carryOut({ deps, input, log, own: resolved.env }).catch((error: unknown) => {
+  const { ending, result } = await carryOut({ deps, input, log, own: resolved.env, registry }).catch((error: unknown) => {
     log.end()
     throw error
   })
@@ -91,8 +103,9 @@ interface Work {
   deps: AttemptDeps
   input: AttemptInput
   log: StepLog
-  /** The step's own variables. */
+  /** The step's own variables; of a build its secrets, by their id. */
   own: Record<string, string>
+  registry: RegistryAccess | undefined
 }
 interface Done {
   ending: Ending
@@ -101,11 +114,17 @@ interface Done {
 
 /** Secrets come before `started`: waiting for the server is no interruption of the step. */
 async function resolveOrEnd(deps: AttemptDeps, input: AttemptInput): Promise<ResolvedEnv | Ending> {
-  if ('buildImage' in input.does) return { env: {}, secrets: {} }
-  const { env, session, timeoutMs } = input
+  const { session, timeoutMs } = input
+  const wanted = wantedBy(input)
   const limit = AbortSignal.timeout(Math.min(timeoutMs, 2 ** 31 - 1))
   try {
-    return await resolveEnv({ env, name: input, session, server: deps.server, signal: AbortSignal.any([input.signal, limit]) })
+    return await resolveEnv({
+      ...wanted,
+      name: input,
+      session,
+      server: deps.server,
+      signal: AbortSignal.any([input.signal, limit]),
+    })
   } catch (error) {
     const reason = stopReasonOf(input.signal)
     if (reason !== undefined) return stopped(reason)
@@ -115,12 +134,19 @@ async function resolveOrEnd(deps: AttemptDeps, input: AttemptInput): Promise<Res
   }
 }
 
+function wantedBy({ does, env }: AttemptInput): { env: AttemptInput['env']; registry?: boolean } {
+  if ('commands' in does) return { env }
+  const { buildImage } = does
+  const secrets = 'secrets' in buildImage ? Object.entries(buildImage.secrets) : []
+  return { env: Object.fromEntries(secrets.map(([id, secret]) => [id, { secret }])), registry: buildImage.registry !== undefined }
+}
+
 async function carryOut(work: Work): Promise<Done> {
   const { input, log } = work
   if (input.attempt > 1 && input.part === 'step') log.note('a further attempt: the workspace is as the last one left it')
   try {
     const done =
-      'commands' in input.does ? await runLines(work, input.does.commands) : await buildImage(work, input.does.buildImage)
+      'commands' in input.does ? await runLines(work, input.does.commands) : await runBuild(work, input.does.buildImage)
     if (done.ending === 'interrupted' || done.ending.status !== 'succeeded' || input.artifacts === undefined) return done
     return await keepDeclared(work, done, input.artifacts)
   } catch (error) {
@@ -148,17 +174,24 @@ async function runLines({ deps, input, log, own }: Work, commands: Commands): Pr
   return { ending: endingOf(end, commands.lines, timeoutMs) }
 }
 
-async function buildImage({ deps, input, log }: Work, build: BuildImage): Promise<Done> {
-  const builder = deps.builders.find((candidate) => candidate.name === build.builder)
-  if (builder === undefined) throw new BelayError({ code: 'not_yet', message: `the builder ${build.builder} is not there yet` })
+async function runBuild({ deps, input, log, own, registry }: Work, written: BuildImage): Promise<Done> {
   const limit = AbortSignal.timeout(Math.min(input.timeoutMs, 2 ** 31 - 1))
   const signal = AbortSignal.any([input.signal, limit])
+  mkdirSync(deps.scratch, { recursive: true, mode: 0o700 })
+  const scratch = mkdtempSync(join(deps.scratch, 'build-'))
+  // An image of `pack` is the same however often it is built; the others differ anyhow, and so can say who made them.
+  const build = written.builder === 'pack' ? written : { ...written, labels: { ...written.labels, 'belay.run': input.run.id } }
   try {
-    const image = await builder.build({
+    const image = await buildWith(deps.builders, {
       build,
       workspace: input.dirs.checkout,
       images: deps.images,
+      scratch,
+      ...(registry === undefined ? {} : { registry }),
+      secrets: own,
+      env: deps.buildEnv,
       log: (line) => log.write(Buffer.from(`${line}\n`)),
+      spawned: (identity) => input.journal.spawned(input.step, identity),
       signal,
     })
     return { ending: { status: 'succeeded' }, result: { image } }
@@ -167,7 +200,13 @@ async function buildImage({ deps, input, log }: Work, build: BuildImage): Promis
     // The builder understood and said no: that is the step's failure, not ours.
     if (hasCode(error, 'refused')) return { ending: { status: 'failed', reason: reasonOf(error) } }
     throw error
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
   }
+}
+
+async function buildWith(builders: readonly Builder[], input: BuildImageInput): Promise<Image> {
+  return (await chooseBuilder(builders, input)).build(input)
 }
 
 async function keepDeclared({ deps, input, log }: Work, done: Done, spec: ArtifactSpec): Promise<Done> {

@@ -27,7 +27,7 @@ export interface ServerClient {
   askClosed(runIds: string[]): Promise<string[]>
   fetchArtifact(digest: string): Promise<AsyncIterable<Uint8Array>>
   reportEvents(token: string, report: EventsReport): Promise<void>
-  fetchSecrets(token: string, request: SecretsRequest, signal: AbortSignal): Promise<Record<string, string>>
+  fetchSecrets(token: string, request: SecretsRequest, signal: AbortSignal): Promise<SecretsResponse>
   /** `end` is where the log ends now; after a gap (nothing was taken) too: the caller goes on from there. */
   appendLog(token: string, part: LogPart, signal: AbortSignal): Promise<LogAppended>
   putArtifact(token: string, digest: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>
@@ -61,8 +61,7 @@ export function createServerClient(options: { serverUrl: string; token: string }
       await ask(runnerPaths.events, { token, method: 'POST', json: report })
     },
     async fetchSecrets(token, request, signal) {
-      return (await readJson(await ask(runnerPaths.secrets, { token, method: 'POST', json: request, signal }), SecretsResponse))
-        .env
+      return await readJson(await ask(runnerPaths.secrets, { token, method: 'POST', json: request, signal }), SecretsResponse)
     },
     async appendLog(token, log, signal) {
       const response = await send(logPath(log), { token, method: 'PUT', body: log.bytes, signal })

@@ -19,6 +19,16 @@ describe('createHub', () => {
     await other
   })
 
+  test('wakes everybody when nobody knows what happened, and goes on', async () => {
+    const hub = createHub()
+    const both = ['a', 'b'].map((topic) => hub.wait(topic, { timeoutMs: long, isReady: never }))
+    hub.wakeAll()
+    await Promise.all(both)
+    const later = hub.wait('a', { timeoutMs: long, isReady: never })
+    hub.notify('a')
+    await expect(later).resolves.toBeUndefined()
+  })
+
   test('misses nothing that happens while it looks', async () => {
     const hub = createHub()
     const waiting = hub.wait('a', {

@@ -1,6 +1,11 @@
-/** Wake-ups within this process: who waits on a topic is woken by whoever has just committed something about it. */
+/**
+ * Wake-ups within this process: who waits on a topic is woken by whoever has just committed something about it. What other
+ * processes commit comes in by the same door, if the database can tell (see `sql/postgres/listener.ts`).
+ */
 export interface Hub {
   notify(topic: string): void
+  /** Everybody: something may have happened, and nobody knows what. */
+  wakeAll(): void
   /**
    * Resolves when the topic is notified, `isReady` says so, the time is up, or the signal is aborted: never rejects for
    * any of these. It listens before it asks `isReady`, so nothing that is committed in between is missed.
@@ -21,7 +26,12 @@ export function createHub(): Hub {
   const waiters = new Map<string, Set<() => void>>()
   let closed = false
 
+  function wakeAll(): void {
+    for (const wakes of waiters.values()) for (const wake of wakes) wake()
+  }
+
   return {
+    wakeAll,
     notify(topic) {
       for (const wake of waiters.get(topic) ?? []) wake()
     },
@@ -37,7 +47,7 @@ export function createHub(): Hub {
     },
     close() {
       closed = true
-      for (const wakes of waiters.values()) for (const wake of wakes) wake()
+      wakeAll()
     },
   }
 }

@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs'
 import { createBlobFiles } from './blobs/files.ts'
-import { createHub } from './hub.ts'
 import { createLogFiles } from './logs/files.ts'
 import { createAuditStore } from './sql/audit.ts'
 import { createCommandStore } from './sql/commands.ts'
@@ -9,7 +8,9 @@ import type { StoreDatabase } from './sql/database.ts'
 import { createDeliveryStore } from './sql/deliveries.ts'
 import { createEnvironmentStore } from './sql/environments.ts'
 import { createLogRows } from './sql/log-rows.ts'
+import { createOutboxStore } from './sql/outbox.ts'
 import { createPollStore } from './sql/polls.ts'
+import { openPostgres } from './sql/postgres/database.ts'
 import { createPresenceStore } from './sql/presence.ts'
 import { createReleaseStore } from './sql/releases.ts'
 import { createRunStore } from './sql/runs.ts'
@@ -17,15 +18,15 @@ import { createTokenStore } from './sql/tokens.ts'
 import type { Store } from './store.ts'
 
 export interface StoreOptions {
-  /** File of the SQLite database; made if it is not there. */
-  database: string
-  /** Directories; made if they are not there. */
+  /** File of the SQLite database, made if it is not there; or PostgreSQL. The URL may hold a password: it is never repeated. */
+  database: string | { url: string }
+  /** Directories, made if they are not there. With PostgreSQL they are shared by all servers. */
   blobs: string
   logs: string
   /** Ms since 1970; default: this machine's clock. */
   now?: () => number
   limits?: {
-    /** Size of the database in pages of 4 KiB: above it, writes are `unavailable`. Default: the disk. */
+    /** SQLite: size of the database in pages of 4 KiB: above it, writes are `unavailable`. Default: the disk. */
     databasePages?: number
     /** Size of one log. Default: 100 MB. */
     logBytes?: number
@@ -33,34 +34,46 @@ export interface StoreOptions {
 }
 
 /**
- * The store on one machine: SQLite and files. Several processes may open the same one; wake-ups reach only their own
- * process, the others see a write when they look next. Throws `unavailable`, or `refused` if the data is newer than we are.
+ * The store: SQLite and files on one machine, PostgreSQL and shared directories on many. Several processes may open the same
+ * one. With PostgreSQL a wake-up reaches all of them; with SQLite only its own process, the others see a write when they
+ * look next. Throws `unavailable`; `refused` if the data is newer than we are; `invalid_config` for a URL that is none.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   mkdirSync(options.logs, { recursive: true, mode: 0o700 })
   const blobs = await createBlobFiles(options.blobs)
-  const { now, limits } = options
-  const database = await openDatabase({ file: options.database, now, maxPages: limits?.databasePages })
-  const hub = createHub()
+  const { limits } = options
+  const database = await openEngine(options)
+  const id = await loadStoreId(database).catch(async (error: unknown) => {
+    await database.close()
+    throw error
+  })
   return {
-    id: await loadStoreId(database),
-    deliveries: createDeliveryStore(database, hub),
-    commands: createCommandStore(database, hub),
-    runs: createRunStore(database, hub),
-    logs: createLogFiles({ directory: options.logs, rows: createLogRows(database), hub, limitBytes: limits?.logBytes }),
+    id,
+    deliveries: createDeliveryStore(database),
+    commands: createCommandStore(database),
+    runs: createRunStore(database),
+    logs: createLogFiles({
+      directory: options.logs,
+      rows: createLogRows(database),
+      hub: database.hub,
+      limitBytes: limits?.logBytes,
+    }),
     blobs,
     releases: createReleaseStore(database),
     environments: createEnvironmentStore(database),
     tokens: createTokenStore(database),
     audit: createAuditStore(database),
     presence: createPresenceStore(database),
-    polls: createPollStore(database, hub),
+    polls: createPollStore(database),
+    outbox: createOutboxStore(database),
     ping: () => ping(database),
-    async close() {
-      hub.close()
-      await database.close()
-    },
+    close: () => database.close(),
   }
+}
+
+function openEngine({ database, now, limits }: StoreOptions): Promise<StoreDatabase> {
+  if (typeof database !== 'string') return openPostgres({ url: database.url, now })
+  return openDatabase({ file: database, now, maxPages: limits?.databasePages })
 }
 
 async function loadStoreId({ read }: StoreDatabase): Promise<string> {

@@ -1,5 +1,6 @@
+// Long because all that the rest of Belay knows of the store is on this one page.
 /**
- * What we remember, as the rest of Belay sees it. One interface, two engines to come (SQLite here, PostgreSQL later),
+ * What we remember, as the rest of Belay sees it. One interface, two engines (SQLite for one machine, PostgreSQL for many),
  * one contract test. All times are ms since 1970, UTC. Every write is one transaction and is on disk when it returns.
  * Full disk or database away: `BelayError` `unavailable`, retryable; nothing half-written.
  */
@@ -66,7 +67,7 @@ export interface CommandStore {
   done(id: number): Promise<void>
   /** Not now: due again at `retryAt`; the lease ends. */
   retry(id: number, input: { retryAt: number; error: string }): Promise<void>
-  /** Resolves when a command may be due: at once after a write in this process, else after `timeoutMs`. */
+  /** Resolves when a command may be due: at once after a write, else after `timeoutMs`. */
   wait(timeoutMs: number): Promise<void>
 }
 
@@ -122,7 +123,7 @@ export interface RunStore {
   /** The last write: events, status, reason, end. After it `record` only adds events, and changes nothing else. */
   finish(runId: string, ending: RunEnding, events: RunEvent[]): Promise<void>
   events(runId: string, input: { after: number; limit: number }): Promise<StoredRunEvent[]>
-  /** Resolves when there may be events after `after`: at once after a write in this process, else after `timeoutMs`. */
+  /** Resolves when there may be events after `after`: at once after a write, else after `timeoutMs`. */
   waitForEvents(runId: string, input: { after: number; timeoutMs: number; signal?: AbortSignal }): Promise<void>
   /** Notes a higher epoch; a lower one than noted throws `stale`. */
   raiseEpoch(runId: string, epoch: number): Promise<void>
@@ -193,12 +194,31 @@ export type Role = (typeof roles)[number]
 
 export interface TokenStore {
   /** The plain token is returned here and nowhere else; only its SHA-256 is stored. `name` is unique: the older is revoked. */
-  create(input: { name: string; role: Role; expiresAt?: number }): Promise<string>
+  create(input: { name: string; role: Role; expiresAt?: number; origin?: string }): Promise<string>
+  /**
+   * Makes one if none of its role is valid: of many callers at once, on any machine, one gets it. `origin` says where it is
+   * written down; told to the others, with the name of one that is valid (of this very name, if it is). Empty: nobody
+   * noted where; absent: a person made it.
+   */
+  createFirst(input: { name: string; role: Role; origin: string }): Promise<FirstToken>
   /** Undefined if unknown, expired or revoked. */
   find(token: string): Promise<{ name: string; role: Role } | undefined>
   hasAny(role: Role): Promise<boolean>
+  /** Those that are not revoked, newest first; never the token itself. */
+  list(page: PageRequest): Promise<Page<TokenInfo>>
+  /** By name; false if there is none. */
+  revoke(name: string): Promise<boolean>
   createSegmentToken(input: SegmentGrant): Promise<string>
   findSegmentGrant(token: string): Promise<SegmentGrant | undefined>
+}
+
+export type FirstToken = { made: true; token: string } | { made: false; name: string; origin?: string }
+
+export interface TokenInfo {
+  name: string
+  role: Role
+  createdAt: number
+  expiresAt?: number
 }
 
 /** What a segment token allows. */
@@ -233,6 +253,48 @@ export interface PollStore {
   seen(input: { project: string; branch: string; sha: string; trigger?: Trigger; known?: string }): Promise<void>
 }
 
+/** What the outside has still to be told. */
+export interface OutboxItem {
+  id: number
+  /** Counts the replacements of its payload. */
+  version: number
+  payload: CommitStatusNews
+  /** How often this payload was tried. */
+  attempts: number
+  createdAt: number
+}
+
+/** A run's state as its commit's status: one row per (project, commit, pipeline), the newest run and its newest state win. */
+export interface CommitStatusNews {
+  type: 'commit_status'
+  project: string
+  runId: string
+  runNumber: number
+  sha: string
+  /** Absent: the run ended before its pipeline had a name. */
+  pipeline?: string
+  status: RunStatus
+  reason?: string
+}
+
+/**
+ * Rows are written by `runs.record`, `runs.finish` and `runs.cancel`, in the transaction that changes the run's status to one
+ * that a forge is told (from `running` on, once the pipeline has a name). Of the same key a newer run's row, or the same run's later status, replaces the
+ * payload and makes it due at once; an older run's is dropped, and so is anything of a run after its end.
+ */
+export interface OutboxStore {
+  /** Leases up to `limit` items that are due, oldest first. */
+  lease(input: { owner: string; leaseMs: number; limit: number }): Promise<OutboxItem[]>
+  /** Delivered, or given up for good with `error`; nothing happens if the payload was replaced meanwhile. */
+  done(item: Pick<OutboxItem, 'id' | 'version'>, error?: string): Promise<void>
+  /** Not now: due again at `retryAt`; if the payload was replaced meanwhile, at once. */
+  retry(item: Pick<OutboxItem, 'id' | 'version'>, input: { retryAt: number; error: string }): Promise<void>
+  /** Resolves when an item may be due: at once after a write, else after `timeoutMs`. */
+  wait(timeoutMs: number): Promise<void>
+  /** What was not delivered yet and what was given up, newest first. */
+  list(page: PageRequest): Promise<Page<OutboxItem & { error?: string; givenUp: boolean }>>
+}
+
 export interface Store {
   /** Made once with the database: tells our workflows from those of another store. */
   readonly id: string
@@ -247,6 +309,7 @@ export interface Store {
   audit: AuditStore
   presence: PresenceStore
   polls: PollStore
+  outbox: OutboxStore
   /** Can it be read and written now? Throws `unavailable`. */
   ping(): Promise<void>
   close(): Promise<void>

@@ -2,6 +2,7 @@
 import type { DeployOperation, DeployerActivities, HealthReport, Operation } from '../contract/activities.ts'
 import type { Deployment, DeploymentPhase } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
+import type { Deploy } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
 import { reasonOf } from './failure.ts'
 import type { News } from './news.ts'
@@ -11,14 +12,14 @@ export async function clear(activities: DeployerActivities, step: (name: string)
 }
 
 export async function backTo(
-  release: ReleaseRef,
+  { release, strategy }: { release: ReleaseRef; strategy: Deploy['strategy'] },
   activities: DeployerActivities,
   step: (name: string) => Promise<Operation>,
 ): Promise<void> {
   const operation = async (name: string): Promise<DeployOperation> => ({
     ...(await step(name)),
     release,
-    deploy: { health: {}, bakeMs: 0 },
+    deploy: { health: {}, bakeMs: 0, strategy },
   })
   await activities.stage(await operation('stage'))
   mustBeHealthy('is not healthy any more', await activities.check(await operation('check')))

@@ -1,3 +1,4 @@
+// Long because a deployment, its way back, rollback and recovery are one story about one state.
 import { CancellationScope, condition, isCancellation, uuid4 } from '@temporalio/workflow'
 import type { DeployOperation, Operation } from '../contract/activities.ts'
 import type {
@@ -31,10 +32,9 @@ export interface Deployer {
   record(deployment?: Deployment): Promise<void>
 }
 
-type Options = Pick<Deploy, 'health' | 'bakeMs'>
+type Options = Pick<Deploy, 'health' | 'bakeMs' | 'strategy'>
 type Served = 'provisional' | 'kept'
 
-const noOptions: Options = { health: {}, bakeMs: 0 }
 const phaseLimitMs = 15 * 60_000
 
 type Tell = (runId: string, answer: Answer) => void
@@ -77,7 +77,11 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       return told(news, deployment, name, () => body({ ...operation, release, deploy: options }))
     }
 
-    await phase('stage', (operation) => unlessUrgent(() => activities.stage(operation)))
+    await phase('stage', async (operation) => {
+      // From here on what served does not run any more: there is a way back to go.
+      if (options.strategy === 'recreate') untouched.delete(deployment.id)
+      await unlessUrgent(() => activities.stage(operation))
+    })
     await phase('check', async (operation) =>
       mustBeHealthy('did not become healthy', await unlessUrgent(() => activities.check(operation))),
     )
@@ -90,6 +94,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
         deploymentId: deployment.id,
         requestId: deployment.requestId,
         status: 'provisional',
+        strategy: options.strategy,
         at: Date.now(),
       })
     })
@@ -141,8 +146,9 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     return insist(async (attempt) => {
       const activities = deployerOnce(phaseLimitMs)
       const step = undoStepOf(deployment, attempt)
+      const { strategy = 'blue_green' } = deployment
       await told(news, deployment, 'undo', () =>
-        kept === undefined ? clear(activities, step) : backTo(kept.release, activities, step),
+        kept === undefined ? clear(activities, step) : backTo({ release: kept.release, strategy }, activities, step),
       )
     })
   }
@@ -195,10 +201,17 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
   }
 
   function begin(
-    input: Pick<Deployment, 'kind' | 'release' | 'requestId'> & Partial<Pick<Deployment, 'runId' | 'actor' | 'reason'>>,
+    input: Pick<Deployment, 'kind' | 'release' | 'requestId'> &
+      Partial<Pick<Deployment, 'runId' | 'actor' | 'reason' | 'strategy'>>,
   ): Deployment {
     const previous = state.current === undefined ? {} : { previous: state.current.release }
     return { id: uuid4(), environment, status: 'running', startedAt: Date.now(), ...previous, ...input }
+  }
+
+  /** How what serves was put there: two that cannot run side by side cannot on the way back either. */
+  function strategyNow(): Deploy['strategy'] {
+    const { current } = state
+    return state.history.findLast(({ deploymentId }) => deploymentId === current?.deploymentId)?.strategy ?? 'blue_green'
   }
 
   function answer(deployment: Deployment): Answer {
@@ -228,7 +241,10 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       if (active.runId !== undefined) tell(active.runId, ended)
     },
     async deploy(request) {
-      const deployment = begin({ kind: 'deploy', release: request.release, requestId: request.id, runId: request.runId })
+      const deployment = begin({
+        ...{ kind: 'deploy', release: request.release, requestId: request.id, runId: request.runId },
+        strategy: request.deploy.strategy,
+      })
       tell(request.runId, { requestId: request.id, status: 'running', deploymentId: deployment.id, at: Date.now() })
       state.newest[request.ref] = Math.max(state.newest[request.ref] ?? 0, request.sequence)
       await carryOut(deployment, request.deploy, 'provisional', newsOf(deployment))
@@ -240,8 +256,11 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       const release = rules.findRollbackRelease(state, request)
       if (release === undefined) return
       const reason = request.reason === undefined ? {} : { reason: request.reason }
-      const deployment = begin({ kind: 'rollback', release, requestId: request.id, actor: request.actor, ...reason })
-      await carryOut(deployment, noOptions, 'kept', silentNews)
+      const deployment = begin({
+        ...{ kind: 'rollback', release, requestId: request.id, actor: request.actor, strategy: strategyNow() },
+        ...reason,
+      })
+      await carryOut(deployment, { health: {}, bakeMs: 0, strategy: strategyNow() }, 'kept', silentNews)
       answer(deployment)
     },
     async undo(requestId) {
@@ -260,6 +279,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
         release: kept?.release ?? served.release,
         requestId: rules.undoRequestId(requestId),
         runId,
+        strategy: served.strategy ?? 'blue_green',
       })
       const news = newsOf(deployment)
       state.active = deployment
@@ -281,7 +301,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       const kept = rules.newestKept(state)
       const release = active?.release ?? kept?.release ?? state.current?.release
       if (release === undefined) return
-      const deployment = active ?? begin({ kind: 'recovery', release, requestId: `recovery/${uuid4()}` })
+      const deployment = active ?? begin({ kind: 'recovery', release, requestId: `recovery/${uuid4()}`, strategy: strategyNow() })
       deployment.reason ??= 'its workflow was ended from outside'
       const news = deployment.runId === undefined ? silentNews : newsOf(deployment)
       await goBack(deployment, news)

@@ -36,7 +36,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     uses: ['^src/(contract|domain|pipeline|store|runner|process)/', ...portsAndRegistries('[^/]+')],
     packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common'],
   },
-  store: { uses: ['^src/(domain|process)/'], packages: ['kysely', 'libsql'] },
+  store: { uses: ['^src/(domain|process)/'], packages: ['kysely', 'libsql', 'pg'] },
   api: { uses: ['^src/domain/'], packages: ['zod'], builtins: [] },
   server: {
     uses: ['^src/(api|contract|domain|pipeline|store|config|process)/', ...portsAndRegistries('forges', 'notifiers', 'secrets')],
@@ -44,13 +44,14 @@ export const rooms: Readonly<Record<string, Room>> = {
     packages: ['fastify', 'fastify-type-provider-zod', 'zod', 'pino', '@temporalio/client', '@temporalio/common'],
   },
   runner: {
-    uses: ['^src/(contract|domain|process)/', ...portsAndRegistries('isolation', 'builders')],
+    uses: ['^src/(contract|domain|process|registry)/', ...portsAndRegistries('isolation', 'builders')],
     packages: ['picomatch', 'zod', '@temporalio/common'],
   },
   embedded: { uses: ['^src/(domain|config|process)/'], packages: ['httpxy', '@temporalio/client', '@temporalio/worker', 'zod'] },
   cli: { uses: ['^src/(api|domain|pipeline|config|process)/'], packages: ['commander', 'pino', 'zod', 'yaml'] },
   config: { uses: ['^src/(domain|process)/'], packages: ['yaml', 'zod'] },
   process: { uses: ['^src/domain/'], packages: ['execa', 'libsql'] },
+  registry: { uses: ['^src/domain/'], packages: ['zod'] },
 }
 
 /** Commands of the CLI that start parts of Belay in this process or beside it; they may also use what is below. */
@@ -61,14 +62,14 @@ export const startingCommands = {
 
 export const drivers = {
   /** `$1` is the port, `$2` the driver: never a sibling, and never the registry that lists it. */
-  uses: ['^src/domain/', '^src/process/', '^src/drivers/$1/$2/', '^src/drivers/$1/(?!index[.])[^/]+[.]ts$'],
+  uses: ['^src/domain/', '^src/process/', '^src/registry/', '^src/drivers/$1/$2/', '^src/drivers/$1/(?!index[.])[^/]+[.]ts$'],
   mentions: ['^src/contract/'],
   packages: ['tar-stream', 'picomatch', 'zod'],
 }
 
 /** Ports hold interfaces; a registry lists the drivers of its own port. */
 export const ports = {
-  uses: ['^src/domain/', '^src/drivers/$1/'],
+  uses: ['^src/domain/', '^src/process/', '^src/registry/', '^src/drivers/$1/'],
   mentions: ['^src/contract/'],
 }
 

@@ -6,6 +6,7 @@ import { deliveryContract } from './store/deliveries.ts'
 import { environmentContract } from './store/environments.ts'
 import { eventContract } from './store/events.ts'
 import { logContract } from './store/logs.ts'
+import { outboxContract } from './store/outbox.ts'
 import { restContract } from './store/rest.ts'
 import { runContract } from './store/runs.ts'
 import { createOpener } from './store/samples.ts'
@@ -24,6 +25,7 @@ export function storeContract(name: string, open: OpenStoreUnderTest): void {
       logContract,
       blobContract,
       environmentContract,
+      outboxContract,
       tokenContract,
       restContract,
     ]) {

@@ -11,7 +11,18 @@ import { keysNotYet, valuesNotYet } from '../../src/config/not-yet.ts'
 
 const page = await readFile(join(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
 const env = { SHOP_WEBHOOK_SECRET: 'a secret' }
-const names: Readonly<Record<string, string>> = { projects: 'shop', environments: 'staging', secrets: 'staging_db', env: 'MODE' }
+const names: Readonly<Record<string, string>> = {
+  projects: 'shop',
+  environments: 'staging',
+  registries: 'main',
+  secrets: 'staging_db',
+  env: 'MODE',
+}
+/** Keys that make sense only with another one. */
+const together: Readonly<Record<string, [path: string, value: string]>> = {
+  'registries.*.username': ['registries.*.password', '{ from_file: keys/shop }'],
+  'registries.*.password': ['registries.*.username', 'ci'],
+}
 
 interface Row {
   /** Keys from the root; `*` stands for a name. */
@@ -107,6 +118,9 @@ function minimal(path: readonly string[], value?: string): string {
   for (const row of needed) document.setIn(withNames(row.path), document.createNode(parse(row.example)))
   if (value === undefined && document.hasIn(withNames(path))) document.deleteIn(withNames(path))
   if (value !== undefined) document.setIn(withNames(path), document.createNode(parse(value)))
+  const [other, its] = together[path.slice(0, 3).join('.')] ?? []
+  if (other !== undefined && value !== undefined)
+    document.setIn(withNames(other.split('.')), document.createNode(parse(its ?? '')))
   return document.toString()
 }
 

@@ -93,6 +93,7 @@ function makeConfig(data: string, changes: Partial<Config> = {}): Config {
     environments: { staging: { name: 'staging', target: 'process', edge: { host: '127.0.0.1', port: 9080 }, health, env: {} } },
     secrets: {},
     runners: { slots: 1, labels: [] },
+    registries: {},
     ...changes,
   }
 }

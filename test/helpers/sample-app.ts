@@ -5,15 +5,17 @@ import { join } from 'node:path'
 
 /**
  * GET /version its version; /slow answers after `?ms=`; /crash ends the process with code 7; /env?name= a variable;
- * /healthz 200, or 503 once asked for /sicken; /status?code= that status; /cut breaks off in mid-answer.
+ * /healthz 200, or 503 once asked for /sicken, or for /version more often than SICK_AFTER; /status?code= that status; /cut breaks off in mid-answer.
  */
 export const sampleProgram = `
 const http = require('node:http')
 const version = process.argv[2]
 let healthy = true
+let asked = 0
 const server = http.createServer((request, response) => {
   const url = new URL(request.url, 'http://app')
   const say = (status, text) => { response.writeHead(status, { 'content-type': 'text/plain' }); response.end(text) }
+  if (url.pathname === '/version' && ++asked > Number(process.env.SICK_AFTER ?? Infinity)) healthy = false
   if (url.pathname === '/version') return say(200, version)
   if (url.pathname === '/slow') return void setTimeout(() => say(200, version), Number(url.searchParams.get('ms')))
   if (url.pathname === '/crash') { console.log('crashing as asked'); process.exit(7) }
@@ -27,7 +29,7 @@ const server = http.createServer((request, response) => {
   if (url.pathname === '/echo') { response.writeHead(200); return void request.pipe(response) }
   say(404, 'nothing here')
 })
-server.listen(Number(process.env.PORT), '127.0.0.1', () => console.log('listening as ' + version))
+server.listen(Number(process.env.PORT), process.env.HOST ?? '127.0.0.1', () => console.log('listening as ' + version))
 process.on('SIGTERM', () => server.close(() => process.exit(0)))
 `
 

@@ -60,6 +60,15 @@ it('no Temporal is a failure of the run, said with the remedy', () => {
   expect([lines.at(-1), code]).toEqual(['1 passed, 1 failed, 0 skipped', 1])
 })
 
+it('what is missing is said in one line that has all of it, and nothing is installed when that is not wanted', () => {
+  const bin = mkdtempSync(join(tmpdir(), 'belay-bin-'))
+  temporary.push(bin)
+  const { lines } = runTests([passing], { PATH: bin })
+  const line = lines.find((candidate) => candidate.startsWith('test: missing'))
+  expect(line).toMatch(/sudo apt-get install -y apache2-utils buildah .*docker\.io docker-registry iptables .*skopeo/)
+  expect(lines).toContain('test: no container engine answers; start one, or run as root on Debian')
+})
+
 /** The real test/run.mjs, reporter and skips over one made-up test file. */
 function runTests(tests: string[], env: Record<string, string> = {}, find = `return { kind: 'address', address: 'there' }`) {
   const directory = mkdtempSync(join(tmpdir(), 'belay-run-'))
@@ -79,7 +88,7 @@ function runTests(tests: string[], env: Record<string, string> = {}, find = `ret
       projects: [{ extends: true, test: { name: 'unit', include: ['src/*.test.ts'] } }] } }\n`,
   )
   symlinkSync(join(top, 'node_modules'), join(directory, 'node_modules'))
-  copyFileSync(join(top, 'test/run.mjs'), join(directory, 'test/run.mjs'))
+  for (const file of ['run.mjs', 'real-parts.mjs']) copyFileSync(join(top, 'test', file), join(directory, 'test', file))
   const { stdout, status } = spawnSync(process.execPath, ['test/run.mjs', '--project', 'unit'], {
     cwd: directory,
     env: { PATH: process.env['PATH'], BELAY_TEST_INSTALL: '0', ...env },

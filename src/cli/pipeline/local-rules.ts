@@ -20,10 +20,12 @@ export async function rulesOfConfig(io: Io, file: string, named: string | undefi
     environments: [...project.environments],
     environmentHealth: Object.fromEntries(environments.map(({ name, health }) => [name, health])),
     secrets: Object.values(config.secrets).flatMap(({ name, projects }) => (projects.includes(project.name) ? [name] : [])),
+    registries: Object.keys(config.registries),
+    source: project.repository,
   }
 }
 
-/** Without a configuration a pipeline may have all it asks for: its environments and secrets are taken to be there. */
+/** Without a configuration a pipeline may have all it asks for: its environments, secrets and registries are taken to be there. */
 export function assumedRules(document: PipelineDocument): ProjectRules {
   const environments = document.steps.flatMap(({ body }) => (body.kind === 'deploy' ? [body.deploy.environment] : []))
   const bound = [
@@ -32,6 +34,18 @@ export function assumedRules(document: PipelineDocument): ProjectRules {
     document.env,
   ]
   const values: EnvValue[] = bound.flatMap((env) => Object.values(env ?? {}))
-  const secrets = values.flatMap((value) => ('secret' in value ? [value.secret] : []))
-  return { project: 'local', environments: [...new Set(environments)], secrets: [...new Set(secrets)] }
+  const builds = document.steps.flatMap(({ body }) =>
+    body.kind === 'build_image' && body.buildImage.builder !== 'pack' ? [body.buildImage] : [],
+  )
+  const secrets = [
+    ...values.flatMap((value) => ('secret' in value ? [value.secret] : [])),
+    ...builds.flatMap((build) => Object.values(build.secrets ?? {}).map(({ from_secret: secret }) => secret)),
+  ]
+  const registries = builds.flatMap(({ repository }) => (repository.includes('/') ? [repository.split('/')[0] ?? ''] : []))
+  return {
+    project: 'local',
+    environments: [...new Set(environments)],
+    secrets: [...new Set(secrets)],
+    registries: [...new Set(registries)],
+  }
 }

@@ -80,8 +80,8 @@ function runner({ config, places, temporal, user, env }: UpPartsOptions): Part {
     name: 'runner',
     ...program('runner'),
     cwd: places.runner,
-    // It runs other people's code, so it does not get the operator's environment.
-    env: plainEnvironment(env),
+    // It runs other people's code, so it does not get the operator's environment; its builds need an engine.
+    env: { ...plainEnvironment(env), ...engineEnvironment(env) },
     input: () => JSON.stringify({ ...input, token: readFileSync(runnerTokenFile(places), 'utf8') }),
     directory: places.partLogs,
     readyTimeoutMs,
@@ -107,6 +107,13 @@ const handedOn = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', ...proxies, ...proxies
 
 export function plainEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
   return definedOnly(Object.fromEntries(handedOn.map((name) => [name, env[name]])))
+}
+
+const engineVariables = ['DOCKER_HOST', 'DOCKER_CONTEXT', 'DOCKER_CONFIG', 'DOCKER_CERT_PATH', 'DOCKER_TLS_VERIFY']
+
+/** How the `docker` program finds its engine. Steps get none of it. */
+function engineEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+  return definedOnly(Object.fromEntries(engineVariables.map((name) => [name, env[name]])))
 }
 
 function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {

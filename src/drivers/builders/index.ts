@@ -1,4 +1,7 @@
+import { buildah } from './buildah/buildah.ts'
 import type { Builder } from './builder.ts'
+import { docker } from './docker/docker.ts'
 import { pack } from './pack/pack.ts'
 
-export const builders = [pack] satisfies readonly Builder[]
+/** All builders that Belay knows. A new one is a folder and a line here. */
+export const builders = [pack, docker, buildah] satisfies readonly Builder[]

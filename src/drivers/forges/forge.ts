@@ -19,4 +19,33 @@ export interface Forge {
   eventOf(headers: HookHeaders): string
   /** A trigger, or why nothing starts. Unknown events and shapes are ignored with a reason, never an error. */
   parseDelivery(input: { headers: HookHeaders; body: unknown }): ParsedDelivery
+  /** How it is told what became of a commit; absent: it cannot be told. The one part of a forge that reaches the network. */
+  statuses?: CommitStatuses
+}
+
+export const commitStates = ['pending', 'success', 'failure', 'error'] as const
+export type CommitState = (typeof commitStates)[number]
+
+export interface CommitStatus {
+  /** https, http, ssh or file URL of the repository, as the operator wrote it. */
+  repository: string
+  /** Base URL of the API; absent: by the repository's host. */
+  apiUrl?: string | undefined
+  token: string
+  sha: string
+  state: CommitState
+  /** `belay/<pipeline>`. */
+  context: string
+  /** One line for people; cut to what the forge takes. */
+  description: string
+  /** Where a reader finds more. */
+  targetUrl: string
+}
+
+/** `later`: away, too busy (`afterMs` if it said so) or silent; `refused`: it understood and will never take it. */
+export type StatusAnswer = { type: 'taken' } | { type: 'later'; why: string; afterMs?: number } | { type: 'refused'; why: string }
+
+export interface CommitStatuses {
+  /** Sends one. Bounded by 20 s; never throws for what the other side does; no answer's text or error holds the token. */
+  send(status: CommitStatus, signal: AbortSignal): Promise<StatusAnswer>
 }

@@ -28,8 +28,11 @@ export interface Traffic {
 export interface Target {
   readonly kind: string
   observe(environment: string): Promise<Observation>
-  /** Starts the release beside what serves, from its image, by digest; returns when the process was started. */
-  stage(operation: Operation, release: ReleaseRef): Promise<Instance>
+  /**
+   * Starts the release from its image, by digest, beside what serves; with `alone`, after traffic was taken off and everything
+   * else was stopped. Returns when its process was started.
+   */
+  stage(operation: Operation, release: ReleaseRef, options: { alone: boolean }): Promise<Instance>
   /** The instance of that digest, if there is one. */
   findInstance(environment: string, digest: string): Promise<Instance | undefined>
   /** Switches traffic to the running instance of that digest; requests in flight end where they began. */

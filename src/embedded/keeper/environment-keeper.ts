@@ -72,6 +72,17 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
     )
   }
 
+  /** For a release that cannot run beside another: requests are answered 503 from here until it is activated. */
+  async function makeWay(digest: string, signal: AbortSignal): Promise<void> {
+    const others = store.read(name).instances.filter((instance) => instance.digest !== digest)
+    if (store.read(name).active !== digest) {
+      store.update(name, (draft) => {
+        delete draft.active
+      })
+    }
+    await putAway(others, signal)
+  }
+
   return {
     async setEdge({ host, port }) {
       const known = edge.address()
@@ -87,8 +98,9 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
     },
 
     stage(request) {
-      return fence.run({ fence: request.fence, operationId: request.operationId }, async () => {
+      return fence.run({ fence: request.fence, operationId: request.operationId }, async (signal) => {
         checkStage(request, options.apps)
+        if (request.alone === true) await makeWay(request.digest, signal)
         const there = find(request.digest)
         const usable = there !== undefined && (there.activated || instances.isRunning(there.id))
         if (there !== undefined && !usable) await instances.stop(there.id, 0)

@@ -25,6 +25,8 @@ export type Operation = z.infer<typeof Operation>
 /** How to start a release: everything is decided, nothing is looked up. */
 export const StageRequest = Operation.extend({
   digest: Digest,
+  /** Traffic is taken off and all other instances are stopped before it starts. */
+  alone: z.boolean().default(false),
   /** The unpacked release, inside the directory of applications. */
   directory: z.string().startsWith('/'),
   /** Where it starts: that directory or one inside it. */
@@ -35,7 +37,7 @@ export const StageRequest = Operation.extend({
   /** Used when the keeper is root; absent: nobody. */
   user: z.strictObject({ uid: z.number().int().nonnegative(), gid: z.number().int().nonnegative() }).optional(),
 })
-export type StageRequest = z.infer<typeof StageRequest>
+export type StageRequest = z.input<typeof StageRequest>
 
 export const ActivateRequest = Operation.extend({ digest: Digest })
 export type ActivateRequest = z.infer<typeof ActivateRequest>

@@ -77,6 +77,19 @@ it('stages beside what serves, switches, and retires what traffic does not go to
   expect(livingApps(directory)).toHaveLength(1)
 })
 
+it('makes way for a release that cannot run beside another: what serves is stopped before it starts', async () => {
+  await stage('a')
+  await activate('a')
+  await stage('b', { alone: true })
+  expect((await view()).instances.map(({ digest }) => digest)).toEqual([sampleDigest('b')])
+  expect((await fetch(await edge())).status).toBe(503)
+  await activate('b')
+  expect(await get('/version')).toBe('b')
+  // Again, as after a kill: what serves is the release itself.
+  await stage('b', { alone: true })
+  expect(await get('/version')).toBe('b')
+})
+
 it('clears: takes traffic off and stops everything', async () => {
   await stage('a')
   await activate('a')

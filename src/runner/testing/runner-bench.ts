@@ -61,6 +61,7 @@ export async function startRunnerBench({ repository, builders }: RunnerBenchOpti
         labels: ['linux'],
         directory: join(place, 'runner'),
         images: join(place, 'images'),
+        buildEnv: { PATH: process.env['PATH'] ?? '' },
         workspaces,
         builders,
         server: client,

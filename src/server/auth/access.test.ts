@@ -4,7 +4,6 @@ import { routes, type Access, type Route } from '../../api/routes.ts'
 import { roles, type Role } from '../../store/store.ts'
 import { createApp } from '../app.ts'
 import { runnerRoutes } from '../routes/runner/routes.ts'
-import { ensureAdminToken } from './first-token.ts'
 
 let door: FrontDoor
 const tokens = new Map<string, string>()
@@ -97,19 +96,6 @@ describe('refusals', () => {
     })
     expect(response.statusCode).toBe(400)
     expect(response.json()).toMatchObject({ code: 'invalid_input', detail: expect.stringContaining('limit') })
-  })
-})
-
-describe('the first token', () => {
-  test('is an admin token, made once and given out once', async () => {
-    const fresh = await openFrontDoor()
-    try {
-      const token = await ensureAdminToken(fresh.store)
-      expect(await fresh.store.tokens.find(token ?? '')).toEqual({ name: 'admin', role: 'admin' })
-      expect(await ensureAdminToken(fresh.store)).toBeUndefined()
-    } finally {
-      await fresh.close()
-    }
   })
 })
 

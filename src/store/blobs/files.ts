@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Hash } from 'node:crypto'
 import { createReadStream, mkdirSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -58,8 +59,13 @@ function blobPath(digest: string): string {
 }
 
 async function sizeOf(file: string): Promise<number | undefined> {
+  return (await statOf(file))?.size
+}
+
+/** Undefined: it is not there, or not any more; another server may write to the same directory. */
+async function statOf(file: string): Promise<Stats | undefined> {
   try {
-    return (await stat(file)).size
+    return await stat(file)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
@@ -106,7 +112,7 @@ async function name(temporary: string, file: string, root: string): Promise<void
 async function removeLeftovers(incoming: string): Promise<void> {
   for (const entry of await readdir(incoming)) {
     const file = join(incoming, entry)
-    const { mtimeMs } = await stat(file)
-    if (Date.now() - mtimeMs > leftoverAgeMs) await rm(file, { force: true })
+    const found = await statOf(file)
+    if (found !== undefined && Date.now() - found.mtimeMs > leftoverAgeMs) await rm(file, { force: true })
   }
 }

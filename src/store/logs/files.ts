@@ -7,7 +7,7 @@ import { syncDirectory } from '../../process/durable-file.ts'
 import { createKeyedLock } from '../keyed-lock.ts'
 import type { Hub } from '../hub.ts'
 import type { LogInfo, LogKey, LogStore } from '../store.ts'
-import type { LogRows } from '../sql/log-rows.ts'
+import type { LogAppend, LogRows } from '../sql/log-rows.ts'
 import { toFileError } from '../sql/store-error.ts'
 import { topics } from '../topics.ts'
 import { logPath } from './paths.ts'
@@ -18,6 +18,7 @@ const defaultLimitBytes = 100 * 1024 * 1024
 export interface LogFilesOptions {
   directory: string
   rows: LogRows
+  /** Where one waits for growth. */
   hub: Hub
   limitBytes?: number | undefined
 }
@@ -37,36 +38,31 @@ export function createLogFiles(options: LogFilesOptions): LogStore {
   const limit = options.limitBytes ?? defaultLimitBytes
   const lock = createKeyedLock()
 
-  async function append(key: LogKey, input: Append) {
-    const { directory, file } = logPath(key)
-    await rows.checkWriter(key)
-    const log = await rows.find(key)
+  async function append(key: LogKey, row: LogAppend, input: Append) {
+    await row.checkWriter()
+    const log = await row.find()
     const end = log?.sizeBytes ?? 0
-    if (log?.truncated === true) return dropAll(key, log, input.final)
+    if (log?.truncated === true) return dropAll(row, log, input.final)
     if (input.offset > end) return { end, gap: true, truncated: false }
     const fresh = input.bytes.subarray(end - input.offset)
     if (log?.closed === true) return answerClosed(log, fresh)
     const taken = fresh.subarray(0, Math.max(0, limit - end))
     const next = { sizeBytes: end + taken.length, closed: input.final, truncated: taken.length < fresh.length }
     if (log !== undefined && taken.length === 0 && !next.closed && !next.truncated) return { end, gap: false, truncated: false }
-    if (taken.length > 0) await writeAt(options.directory, { directory, file }, taken, end)
-    if (!(await rows.commit(key, end, next))) return { end: (await rows.find(key))?.sizeBytes ?? 0, gap: true, truncated: false }
-    hub.notify(topics.log(key.runId, key.step))
+    if (taken.length > 0) await writeAt(options.directory, logPath(key), taken, end)
+    if (!(await row.commit(end, next))) return { end: (await row.find())?.sizeBytes ?? 0, gap: true, truncated: false }
     return { end: next.sizeBytes, gap: false, truncated: next.truncated }
   }
 
   /** A full log takes nothing more but its close, wherever the sender believes it ends. */
-  async function dropAll(key: LogKey, log: LogInfo, final: boolean) {
+  async function dropAll(row: LogAppend, log: LogInfo, final: boolean) {
     const end = log.sizeBytes
-    if (final && !log.closed) {
-      await rows.commit(key, end, { sizeBytes: end, closed: true, truncated: true })
-      hub.notify(topics.log(key.runId, key.step))
-    }
+    if (final && !log.closed) await row.commit(end, { sizeBytes: end, closed: true, truncated: true })
     return { end, gap: false, truncated: true }
   }
 
   return {
-    append: async (key, input) => lock(logPath(key).file, () => append(key, input)),
+    append: async (key, input) => lock(logPath(key).file, () => rows.append(key, (row) => append(key, row, input))),
     list: (runId, step) => rows.list(runId, step),
     async read(key, { offset, length }) {
       const committed = (await rows.find(key))?.sizeBytes ?? 0

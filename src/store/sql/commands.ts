@@ -1,22 +1,23 @@
 import type { ExpressionBuilder } from 'kysely'
-import type { Hub } from '../hub.ts'
 import type { Command, CommandStore } from '../store.ts'
 import { topics } from '../topics.ts'
 import type { StoreDatabase, Tx } from './database.ts'
 import { fromJson, present } from './json.ts'
 import type { CommandTable, Tables } from './schema.ts'
 
-export function createCommandStore(database: StoreDatabase, hub: Hub): CommandStore {
+export function createCommandStore(database: StoreDatabase): CommandStore {
   async function change(id: number, values: Partial<CommandTable>): Promise<void> {
     const isThis = (row: ExpressionBuilder<Tables, 'commands'>) => row.and([row('id', '=', id), row('done_at', 'is', null)])
-    await database.write((tx) => tx.updateTable('commands').set(values).where(isThis).execute())
-    // It, or what stood behind it in its run, may be due now.
-    hub.notify(topics.commands)
+    await database.write(async (tx, tell) => {
+      await tx.updateTable('commands').set(values).where(isThis).execute()
+      // It, or what stood behind it in its run, may be due now.
+      tell(topics.commands)
+    })
   }
 
   return {
     async lease(input) {
-      const due = await selectDue(database.read, database.now(), input.limit)
+      const due = await selectDue(database.read, database.now(), 1).execute()
       // Looked at without the write lock first: an idle dispatcher writes nothing.
       if (due.length === 0) return []
       return database.write((tx) => lease(tx, { ...input, now: database.now() }))
@@ -31,14 +32,15 @@ export function createCommandStore(database: StoreDatabase, hub: Hub): CommandSt
     async wait(timeoutMs) {
       const dueInMs = (await nextDueAt(database)) - database.now()
       const soonest = Math.max(0, Math.min(timeoutMs, dueInMs))
-      const isReady = async () => (await selectDue(database.read, database.now(), 1)).length > 0
-      await hub.wait(topics.commands, { timeoutMs: soonest, isReady })
+      const isReady = async () => (await selectDue(database.read, database.now(), 1).execute()).length > 0
+      await database.hub.wait(topics.commands, { timeoutMs: soonest, isReady })
     },
   }
 }
 
 async function lease(tx: Tx, input: { owner: string; leaseMs: number; limit: number; now: number }): Promise<Command[]> {
-  const due = await selectDue(tx, input.now, input.limit)
+  // What another dispatcher is leasing just now is left to it.
+  const due = await selectDue(tx, input.now, input.limit).forUpdate().skipLocked().execute()
   if (due.length > 0) {
     await tx
       .updateTable('commands')
@@ -57,7 +59,7 @@ async function lease(tx: Tx, input: { owner: string; leaseMs: number; limit: num
   return due.map(toCommand)
 }
 
-function selectDue(from: StoreDatabase['read'], now: number, limit: number): Promise<CommandTable[]> {
+function selectDue(from: StoreDatabase['read'], now: number, limit: number) {
   return (
     from
       .selectFrom('commands')
@@ -69,7 +71,6 @@ function selectDue(from: StoreDatabase['read'], now: number, limit: number): Pro
       .orderBy('due_at')
       .orderBy('id')
       .limit(limit)
-      .execute()
   )
 }
 

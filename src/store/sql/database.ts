@@ -4,6 +4,8 @@ import Libsql from 'libsql'
 import { Kysely } from 'kysely'
 import type { Transaction } from 'kysely'
 import { BelayError, messageOf } from '../../domain/errors.ts'
+import { createHub } from '../hub.ts'
+import type { Hub } from '../hub.ts'
 import { createLibsqlDialect } from './libsql-dialect.ts'
 import { migrate } from './migrate.ts'
 import type { Tables } from './schema.ts'
@@ -11,14 +13,32 @@ import { toStoreError } from './store-error.ts'
 
 export type Tx = Transaction<Tables>
 
-/** One connection, given to one query or transaction at a time, so reads never see half a transaction. */
+/** Who waits on this topic is woken once the transaction is committed; if it is not, nobody is. */
+export type Tell = (topic: string) => void
+
+/** A transaction under way. */
+export interface Write {
+  tx: Tx
+  tell: Tell
+  now: number
+}
+
+/** What the rest of the store sees of its database, whichever engine it has. Reads never see half a transaction. */
 export interface StoreDatabase {
-  /** For reading only: a write outside a transaction would not wait for its turn. */
+  /** For reading only, and never inside `write`: it may have to wait for the connection that `write` has. */
   readonly read: Kysely<Tables>
-  /** One transaction; on disk when it resolves, without trace when it rejects. */
-  write<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+  /**
+   * One transaction; on disk when it resolves, without trace when it rejects. `work` may be called again: of two transactions
+   * that wait for each other PostgreSQL fails one. What it reads and then writes it locks (see `lock.ts`).
+   */
+  write<T>(work: (tx: Tx, tell: Tell) => Promise<T>): Promise<T>
+  /** Are the directories of logs and blobs written by other machines, too? */
+  readonly sharesFiles: boolean
+  /** Where one waits for what transactions tell. */
+  readonly hub: Hub
   /** Ms since 1970. */
   now(): number
+  /** Wakes who waits, and resolves when what is under way has ended. */
   close(): Promise<void>
 }
 
@@ -33,7 +53,10 @@ export interface DatabaseOptions {
 const openTimeoutMs = 5_000
 const busyTimeoutMs = 20
 
-/** Opens (or makes) the database and brings its tables up to date. Throws `unavailable`; `refused` if it is newer than we are. */
+/**
+ * SQLite: opens (or makes) the database and brings its tables up to date. Throws `unavailable`; `refused` if it is newer
+ * than we are. One connection, given to one query or transaction at a time; wake-ups stay within this process.
+ */
 export async function openDatabase(options: DatabaseOptions): Promise<StoreDatabase> {
   const connection = connect(options)
   const kysely = new Kysely<Tables>({ dialect: createLibsqlDialect(connection) })
@@ -43,11 +66,20 @@ export async function openDatabase(options: DatabaseOptions): Promise<StoreDatab
     connection.close()
     throw error
   }
+  const hub = createHub()
   return {
     read: kysely,
-    write: (work) => kysely.transaction().execute(work),
+    async write(work) {
+      const told = new Set<string>()
+      const result = await kysely.transaction().execute((tx) => work(tx, (topic) => told.add(topic)))
+      for (const topic of told) hub.notify(topic)
+      return result
+    },
+    sharesFiles: false,
+    hub,
     now: options.now ?? Date.now,
     async close() {
+      hub.close()
       // Waits its turn behind what is under way; what comes after it is told that we are closed.
       await kysely.connection().execute(() => {
         if (connection.open) connection.close()

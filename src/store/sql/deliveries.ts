@@ -1,24 +1,24 @@
 import { randomUUID } from 'node:crypto'
 import type { Delivery, DeliveryAnswer } from '../../domain/delivery.ts'
-import type { Hub } from '../hub.ts'
 import type { AcceptDelivery, Accepted, DeliveryStore } from '../store.ts'
 import { topics } from '../topics.ts'
 import { counters, nextNumber } from './counters.ts'
 import type { StoreDatabase, Tx } from './database.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { fromJson, toJson } from './json.ts'
+import { lock, locks } from './lock.ts'
 import { insertRun } from './new-run.ts'
 import { limitOf, pageOf, positionOf } from './pages.ts'
 import type { DeliveryTable } from './schema.ts'
 
-export function createDeliveryStore(database: StoreDatabase, hub: Hub): DeliveryStore {
-  const acceptGrouped = createGroupCommit(database, (tx, input: AcceptDelivery) => accept(tx, input, database.now()))
+export function createDeliveryStore(database: StoreDatabase): DeliveryStore {
+  const acceptGrouped = createGroupCommit(database, async (tx, tell, input: AcceptDelivery) => {
+    const accepted = await accept(tx, input, database.now())
+    if (accepted.type === 'accepted') tell(topics.commands)
+    return accepted
+  })
   return {
-    async accept(input) {
-      const accepted = await acceptGrouped(input)
-      if (accepted.type === 'accepted') hub.notify(topics.commands)
-      return accepted
-    },
+    accept: acceptGrouped,
     async list(request) {
       const limit = limitOf(request)
       const position = positionOf(request)
@@ -35,6 +35,7 @@ export function createDeliveryStore(database: StoreDatabase, hub: Hub): Delivery
 }
 
 async function accept(tx: Tx, input: AcceptDelivery, now: number): Promise<Accepted> {
+  await lock(tx, locks.queue)
   const known = await tx
     .selectFrom('deliveries')
     .select(['body_digest', 'answer'])

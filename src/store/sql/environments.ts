@@ -4,6 +4,7 @@ import type { EnvironmentStore } from '../store.ts'
 import type { StoreDatabase, Tx } from './database.ts'
 import { fromJson, present, toJson } from './json.ts'
 import type { Json } from './json.ts'
+import { lock, locks } from './lock.ts'
 import { limitOf, pageOf, positionOf } from './pages.ts'
 import type { DeploymentTable, Tables } from './schema.ts'
 
@@ -16,6 +17,7 @@ export function createEnvironmentStore(database: StoreDatabase): EnvironmentStor
     },
     async takeFence(name, fence) {
       await database.write(async (tx) => {
+        await lock(tx, locks.environment(name))
         const recorded = (await findEnvironment(tx, name))?.fence ?? 0
         if (fence < recorded) throw staleFence(name, fence, recorded)
         if (fence > recorded) await writeEnvironment(tx, { name, fence, updated_at: database.now() })
@@ -23,6 +25,7 @@ export function createEnvironmentStore(database: StoreDatabase): EnvironmentStor
     },
     async record(state, deployment) {
       await database.write(async (tx) => {
+        await lock(tx, locks.environment(state.name))
         const recorded = await findEnvironment(tx, state.name)
         if (recorded !== undefined && state.fence < recorded.fence) return
         if (deployment !== undefined) await writeDeployment(tx, deployment)

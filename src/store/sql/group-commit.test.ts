@@ -30,7 +30,7 @@ afterEach(async () => {
 
 describe('createGroupCommit', () => {
   test('calls that come together share a transaction, and each gets its own answer', async () => {
-    const insert = createGroupCommit(database, insertKey)
+    const insert = createGroupCommit(database, (tx, _, key: string) => insertKey(tx, key))
     const keys = Array.from({ length: 100 }, (_, index) => `k${String(index)}`)
     expect(await Promise.all(keys.map((key) => insert(key)))).toEqual(keys)
     expect(transactions).toBe(1)
@@ -38,14 +38,14 @@ describe('createGroupCommit', () => {
   })
 
   test('a crowd is split into groups of at most 200', async () => {
-    const insert = createGroupCommit(database, insertKey)
+    const insert = createGroupCommit(database, (tx, _, key: string) => insertKey(tx, key))
     await Promise.all(Array.from({ length: 450 }, (_, index) => insert(`k${String(index)}`)))
     expect(transactions).toBe(3)
   })
 
   test('what comes during a commit is committed next, and what comes later begins anew', async () => {
     const late: Promise<string>[] = []
-    const insert: (key: string) => Promise<string> = createGroupCommit(database, async (tx, key: string) => {
+    const insert: (key: string) => Promise<string> = createGroupCommit(database, async (tx, _, key: string) => {
       if (key === 'first') late.push(insert('second'))
       return insertKey(tx, key)
     })
@@ -57,7 +57,7 @@ describe('createGroupCommit', () => {
   })
 
   test('a fault that lies in one call is thrown at that call alone', async () => {
-    const insert = createGroupCommit(database, (tx, key: string) =>
+    const insert = createGroupCommit(database, (tx, _, key: string) =>
       key === 'bad' ? Promise.reject(new RangeError('bad')) : insertKey(tx, key),
     )
     const results = await Promise.allSettled(['a', 'bad', 'b'].map((key) => insert(key)))
@@ -66,7 +66,7 @@ describe('createGroupCommit', () => {
   })
 
   test('a database that is away is told to all of a group, tried once', async () => {
-    const insert = createGroupCommit(database, insertKey)
+    const insert = createGroupCommit(database, (tx, _, key: string) => insertKey(tx, key))
     await database.close()
     const results = await Promise.allSettled(['a', 'b', 'c'].map((key) => insert(key)))
     const refused = { status: 'rejected', reason: { code: 'unavailable' } }

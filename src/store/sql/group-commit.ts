@@ -1,5 +1,5 @@
 import { BelayError } from '../../domain/errors.ts'
-import type { StoreDatabase, Tx } from './database.ts'
+import type { StoreDatabase, Tell, Tx } from './database.ts'
 
 /** At most this many calls share a transaction: one group must not make the next wait for long. */
 const greatestGroup = 200
@@ -16,7 +16,7 @@ interface Waiting<Input, Output> {
  */
 export function createGroupCommit<Input, Output>(
   database: StoreDatabase,
-  work: (tx: Tx, input: Input) => Promise<Output>,
+  work: (tx: Tx, tell: Tell, input: Input) => Promise<Output>,
 ): (input: Input) => Promise<Output> {
   const queue: Waiting<Input, Output>[] = []
   let draining = false
@@ -30,7 +30,7 @@ export function createGroupCommit<Input, Output>(
 
   async function commit(group: readonly Waiting<Input, Output>[]): Promise<void> {
     try {
-      const outputs = await database.write((tx) => eachInTurn(group, ({ input }) => work(tx, input)))
+      const outputs = await database.write((tx, tell) => eachInTurn(group, ({ input }) => work(tx, tell, input)))
       for (const [index, output] of outputs.entries()) group[index]?.resolve(output)
     } catch (error) {
       const isShared = error instanceof BelayError && error.code === 'unavailable'

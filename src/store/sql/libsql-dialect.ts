@@ -1,6 +1,6 @@
 import type Libsql from 'libsql'
 import { CompiledQuery, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
-import type { DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely'
+import type { DatabaseConnection, Dialect, Driver, QueryResult, SelectModifierNode } from 'kysely'
 import { isBusy, storeClosed, toStoreError } from './store-error.ts'
 
 /**
@@ -12,7 +12,14 @@ export function createLibsqlDialect(database: Libsql.Database): Dialect {
     createAdapter: () => new SqliteAdapter(),
     createDriver: () => createDriver(database),
     createIntrospector: (kysely) => new SqliteIntrospector(kysely),
-    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createQueryCompiler: () => new LibsqlQueryCompiler(),
+  }
+}
+
+/** `for update skip locked` is for PostgreSQL: here a transaction that writes has the whole database to itself. */
+class LibsqlQueryCompiler extends SqliteQueryCompiler {
+  protected override visitSelectModifier(node: SelectModifierNode): void {
+    if (node.modifier === 'Distinct') super.visitSelectModifier(node)
   }
 }
 

@@ -1,46 +1,33 @@
 import { BelayError } from '../../domain/errors.ts'
 import type { LogInfo, LogKey } from '../store.ts'
+import { topics } from '../topics.ts'
 import type { StoreDatabase } from './database.ts'
+import { lock, locks } from './lock.ts'
 import type { LogTable } from './schema.ts'
 
 /** The rows of logs: what of the files is committed. */
 export interface LogRows {
   find(key: LogKey): Promise<LogInfo | undefined>
-  /** Throws `stale` if the same attempt and part has a log of a higher epoch, `not_found` if there is no such run. */
-  checkWriter(key: LogKey): Promise<void>
-  /** Commits `next` if the log still ends at `from` (0: makes the row). False: another process was faster. */
-  commit(key: LogKey, from: number, next: { sizeBytes: number; closed: boolean; truncated: boolean }): Promise<boolean>
   list(runId: string, step: string): Promise<LogInfo[]>
+  /**
+   * An append: reads the row, writes the bytes, then commits. Where several machines share the files, nobody else appends
+   * to the same attempt and part meanwhile, under whatever epoch. `work` may be called again.
+   */
+  append<T>(key: LogKey, work: (log: LogAppend) => Promise<T>): Promise<T>
+}
+
+export interface LogAppend {
+  find(): Promise<LogInfo | undefined>
+  /** Throws `stale` if the same attempt and part has a log of a higher epoch, `not_found` if there is no such run. */
+  checkWriter(): Promise<void>
+  /** Commits `next` if the log still ends at `from` (0: makes the row). False: another process was faster. */
+  commit(from: number, next: { sizeBytes: number; closed: boolean; truncated: boolean }): Promise<boolean>
 }
 
 export function createLogRows(database: StoreDatabase): LogRows {
   const { read } = database
   return {
-    async find(key) {
-      const row = await selectLog(read, key).executeTakeFirst()
-      return row === undefined ? undefined : toLogInfo(row)
-    },
-    checkWriter: (key) => checkWriter(read, key),
-    commit: (key, from, next) =>
-      database.write(async (tx) => {
-        // Once more, inside: what was read before the bytes were written may be old by now.
-        await checkWriter(tx, key)
-        const row = await selectLog(tx, key).executeTakeFirst()
-        if ((row?.size_bytes ?? 0) !== from) return false
-        const now = database.now()
-        const values = {
-          size_bytes: next.sizeBytes,
-          closed: next.closed ? 1 : 0,
-          truncated: next.truncated ? 1 : 0,
-          updated_at: now,
-        }
-        await tx
-          .insertInto('logs')
-          .values({ ...columnsOf(key), ...values, created_at: now })
-          .onConflict((conflict) => conflict.columns(['run_id', 'step', 'attempt', 'part', 'epoch']).doUpdateSet(values))
-          .execute()
-        return true
-      }),
+    find: (key) => findLog(read, key),
     async list(runId, step) {
       const rows = await read
         .selectFrom('logs')
@@ -53,7 +40,46 @@ export function createLogRows(database: StoreDatabase): LogRows {
         .execute()
       return rows.map(toLogInfo)
     },
+    append: (key, work) =>
+      database.sharesFiles
+        ? database.write(async (tx, tell) => {
+            await lock(tx, locks.log(key))
+            return work(appendOn(tx, key, (body) => body(tx, tell), database.now))
+          })
+        : work(appendOn(read, key, database.write, database.now)),
   }
+}
+
+/** On SQLite the bytes are written outside any transaction: it has one connection, and a sync would hold up everybody. */
+function appendOn(from: StoreDatabase['read'], key: LogKey, write: StoreDatabase['write'], now: () => number): LogAppend {
+  return {
+    find: () => findLog(from, key),
+    checkWriter: () => checkWriter(from, key),
+    commit: (end, next) =>
+      write(async (tx, tell) => {
+        // Once more, inside: what was read before the bytes were written may be old by now.
+        await checkWriter(tx, key)
+        if (((await findLog(tx, key))?.sizeBytes ?? 0) !== end) return false
+        const values = {
+          size_bytes: next.sizeBytes,
+          closed: next.closed ? 1 : 0,
+          truncated: next.truncated ? 1 : 0,
+          updated_at: now(),
+        }
+        await tx
+          .insertInto('logs')
+          .values({ ...columnsOf(key), ...values, created_at: now() })
+          .onConflict((conflict) => conflict.columns(['run_id', 'step', 'attempt', 'part', 'epoch']).doUpdateSet(values))
+          .execute()
+        tell(topics.log(key.runId, key.step))
+        return true
+      }),
+  }
+}
+
+async function findLog(from: StoreDatabase['read'], key: LogKey): Promise<LogInfo | undefined> {
+  const row = await selectLog(from, key).executeTakeFirst()
+  return row === undefined ? undefined : toLogInfo(row)
 }
 
 async function checkWriter(from: StoreDatabase['read'], key: LogKey): Promise<void> {

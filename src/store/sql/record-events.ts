@@ -1,24 +1,27 @@
 import { assertNever } from '../../domain/errors.ts'
 import { isEndedRun } from '../../domain/run.ts'
 import type { RunEnding, RunEvent, UndoItem } from '../../domain/run-event.ts'
-import type { Tx } from './database.ts'
+import { leaveCommitStatus } from './commit-status.ts'
+import type { Tx, Write } from './database.ts'
 import { fromJson, toJson } from './json.ts'
-import { loadRunRow } from './run-row.ts'
+import { loadRunRow, lockRunRow } from './run-row.ts'
 import type { RunTable } from './schema.ts'
 import { moveStep } from './step-rows.ts'
 
 /** Events in the order given; each that is new and moves something gets the run's next number. */
-export async function recordEvents(tx: Tx, runId: string, events: readonly RunEvent[]): Promise<void> {
-  await loadRunRow(tx, runId)
+export async function recordEvents(write: Write, runId: string, events: readonly RunEvent[]): Promise<void> {
+  const { tx } = write
+  await lockRunRow(tx, runId)
   for (const event of events) {
     if (await isKnown(tx, runId, event)) continue
-    if (await apply(tx, runId, event)) await insertEvent(tx, runId, event)
+    if (await apply(write, runId, event)) await insertEvent(tx, runId, event)
   }
 }
 
 /** The run's last write; on an ended run, only the events. `rollback_blocked` is no end: it may be finished again. */
-export async function finishRun(tx: Tx, runId: string, ending: RunEnding, events: readonly RunEvent[]): Promise<void> {
-  await recordEvents(tx, runId, events)
+export async function finishRun(write: Write, runId: string, ending: RunEnding, events: readonly RunEvent[]): Promise<void> {
+  const { tx } = write
+  await recordEvents(write, runId, events)
   const run = await loadRunRow(tx, runId)
   if (run.ended_at !== null || run.status === ending.status) return
   await tx
@@ -30,6 +33,7 @@ export async function finishRun(tx: Tx, runId: string, ending: RunEnding, events
     })
     .where('id', '=', runId)
     .execute()
+  await leaveCommitStatus(write, run, ending)
   const isTold = events.some(({ body }) => body.type === 'run' && body.status === ending.status)
   if (!isTold) await insertEvent(tx, runId, endingEvent(run, ending))
 }
@@ -67,7 +71,8 @@ async function isKnown(tx: Tx, runId: string, event: RunEvent): Promise<boolean>
 }
 
 /** Changes the rows that the event is about. False: it tells nothing new and is dropped. */
-async function apply(tx: Tx, runId: string, event: RunEvent): Promise<boolean> {
+async function apply(write: Write, runId: string, event: RunEvent): Promise<boolean> {
+  const { tx } = write
   const run = await loadRunRow(tx, runId)
   const isOpen = run.ended_at === null
   const { body } = event
@@ -75,7 +80,7 @@ async function apply(tx: Tx, runId: string, event: RunEvent): Promise<boolean> {
     case 'step':
       return moveStep(tx, { runId, source: event.source, change: body.change, at: event.at, isOpen })
     case 'run':
-      if (isOpen && !isEndedRun(body.status)) await moveRun(tx, run, body, event.at)
+      if (isOpen && !isEndedRun(body.status)) await moveRun(write, run, { ...body, at: event.at })
       return true
     case 'undo':
       if (isOpen)
@@ -90,6 +95,9 @@ async function apply(tx: Tx, runId: string, event: RunEvent): Promise<boolean> {
         await tx.updateTable('runs').set({ epoch: body.epoch }).where('id', '=', runId).execute()
       return true
     case 'planned':
+      // The run has its name since the plan was saved, just before: now its forge can be told.
+      if (isOpen) await leaveCommitStatus(write, run, run)
+      return true
     case 'deployment':
     case 'waiting':
       return true
@@ -99,13 +107,18 @@ async function apply(tx: Tx, runId: string, event: RunEvent): Promise<boolean> {
 }
 
 /** An end comes by `finish` only, so that the last write cannot be overtaken by its own news. */
-async function moveRun(tx: Tx, run: RunTable, body: { status: RunTable['status']; reason?: string | undefined }, at: number) {
-  const startedAt = run.started_at ?? (body.status === 'running' ? at : null)
-  await tx
+async function moveRun(
+  write: Write,
+  run: RunTable,
+  { status, reason, at }: { status: RunTable['status']; reason?: string | undefined; at: number },
+): Promise<void> {
+  const startedAt = run.started_at ?? (status === 'running' ? at : null)
+  await write.tx
     .updateTable('runs')
-    .set({ status: body.status, reason: body.reason ?? null, started_at: startedAt })
+    .set({ status, reason: reason ?? null, started_at: startedAt })
     .where('id', '=', run.id)
     .execute()
+  if (status !== run.status) await leaveCommitStatus(write, run, { status, reason })
 }
 
 function withItem(run: RunTable, item: UndoItem): UndoItem[] {

@@ -4,6 +4,7 @@ import type { ReleaseStore } from '../store.ts'
 import { counters, nextNumber } from './counters.ts'
 import type { StoreDatabase, Tx } from './database.ts'
 import { fromJson, toJson } from './json.ts'
+import { lock, locks } from './lock.ts'
 import { limitOf, pageOf, positionOf } from './pages.ts'
 import type { ReleaseTable } from './schema.ts'
 
@@ -39,6 +40,7 @@ export function createReleaseStore(database: StoreDatabase): ReleaseStore {
 }
 
 async function ensureRelease(tx: Tx, input: Parameters<ReleaseStore['create']>[0], now: number): Promise<ReleaseTable> {
+  await lock(tx, locks.release(input.project))
   const known = await tx
     .selectFrom('releases')
     .selectAll()

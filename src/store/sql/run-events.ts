@@ -1,5 +1,5 @@
 import type { StoredRunEvent } from '../../domain/run-event.ts'
-import type { Hub, WaitInput } from '../hub.ts'
+import type { WaitInput } from '../hub.ts'
 import { topics } from '../topics.ts'
 import type { StoreDatabase } from './database.ts'
 import { fromJson } from './json.ts'
@@ -24,7 +24,6 @@ export async function listEvents(
 
 export function waitForEvents(
   database: StoreDatabase,
-  hub: Hub,
   runId: string,
   input: { after: number } & Omit<WaitInput, 'isReady'>,
 ): Promise<void> {
@@ -32,5 +31,5 @@ export function waitForEvents(
     const row = await database.read.selectFrom('runs').select('last_seq').where('id', '=', runId).executeTakeFirst()
     return row !== undefined && row.last_seq > input.after
   }
-  return hub.wait(topics.runEvents(runId), { timeoutMs: input.timeoutMs, signal: input.signal, isReady })
+  return database.hub.wait(topics.runEvents(runId), { timeoutMs: input.timeoutMs, signal: input.signal, isReady })
 }

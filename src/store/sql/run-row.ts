@@ -1,6 +1,6 @@
 import { BelayError } from '../../domain/errors.ts'
 import type { Run } from '../store.ts'
-import type { StoreDatabase } from './database.ts'
+import type { StoreDatabase, Tx } from './database.ts'
 import { fromJson, present } from './json.ts'
 import type { RunTable } from './schema.ts'
 
@@ -27,6 +27,17 @@ export function toRun(row: RunTable): Run {
 /** Throws `not_found`. `from` may be a transaction. */
 export async function loadRunRow(from: StoreDatabase['read'], runId: string): Promise<RunTable> {
   const row = await from.selectFrom('runs').selectAll().where('id', '=', runId).executeTakeFirst()
-  if (row === undefined) throw new BelayError({ code: 'not_found', message: `there is no run ${runId}` })
+  if (row === undefined) throw noSuchRun(runId)
   return row
+}
+
+/** The same, and nobody else changes the run until this transaction ends. */
+export async function lockRunRow(tx: Tx, runId: string): Promise<RunTable> {
+  const row = await tx.selectFrom('runs').selectAll().where('id', '=', runId).forNoKeyUpdate().executeTakeFirst()
+  if (row === undefined) throw noSuchRun(runId)
+  return row
+}
+
+function noSuchRun(runId: string): BelayError {
+  return new BelayError({ code: 'not_found', message: `there is no run ${runId}` })
 }

@@ -1,5 +1,4 @@
 import { BelayError } from '../../domain/errors.ts'
-import type { Hub } from '../hub.ts'
 import type { RunStore } from '../store.ts'
 import { topics } from '../topics.ts'
 import { cancelRun } from './cancel-run.ts'
@@ -8,35 +7,38 @@ import { fromJson, toJson } from './json.ts'
 import { finishRun, recordEvents } from './record-events.ts'
 import { listEvents, waitForEvents } from './run-events.ts'
 import { createRunLists } from './run-lists.ts'
-import { loadRunRow, toRun } from './run-row.ts'
+import { loadRunRow, lockRunRow, toRun } from './run-row.ts'
 import { startRun, startSiblings } from './start-run.ts'
 
-export function createRunStore(database: StoreDatabase, hub: Hub): RunStore {
+export function createRunStore(database: StoreDatabase): RunStore {
   return {
     ...createRunLists(database),
 
     async start(input) {
-      const { run } = await database.write((tx) => startRun(tx, { ...input, key: `asked/${input.key}`, now: database.now() }))
-      hub.notify(topics.commands)
+      const { run } = await database.write((tx, tell) => {
+        tell(topics.commands)
+        return startRun(tx, { ...input, key: `asked/${input.key}`, now: database.now() })
+      })
       return toRun(run)
     },
     async startSiblings(input) {
-      await database.write((tx) => startSiblings(tx, { ...input, now: database.now() }))
-      hub.notify(topics.commands)
+      await database.write((tx, tell) => {
+        tell(topics.commands)
+        return startSiblings(tx, { ...input, now: database.now() })
+      })
     },
     async cancel(input) {
-      const run = await database.write(async (tx) => {
-        await cancelRun(tx, { ...input, now: database.now() })
+      const run = await database.write(async (tx, tell) => {
+        for (const topic of [topics.commands, topics.runEvents(input.runId)]) tell(topic)
+        await cancelRun({ tx, tell, now: database.now() }, input)
         return loadRunRow(tx, input.runId)
       })
-      hub.notify(topics.commands)
-      hub.notify(topics.runEvents(input.runId))
       return toRun(run)
     },
 
     async savePlan({ runId, plan, planDigest }) {
       await database.write(async (tx) => {
-        const run = await loadRunRow(tx, runId)
+        const run = await lockRunRow(tx, runId)
         await tx
           .insertInto('plans')
           .values({ digest: planDigest, plan: toJson(plan), created_at: database.now() })
@@ -53,19 +55,23 @@ export function createRunStore(database: StoreDatabase, hub: Hub): RunStore {
     },
 
     async record(runId, events) {
-      await database.write((tx) => recordEvents(tx, runId, events))
-      hub.notify(topics.runEvents(runId))
+      await database.write((tx, tell) => {
+        tell(topics.runEvents(runId))
+        return recordEvents({ tx, tell, now: database.now() }, runId, events)
+      })
     },
     async finish(runId, ending, events) {
-      await database.write((tx) => finishRun(tx, runId, ending, events))
-      hub.notify(topics.runEvents(runId))
+      await database.write((tx, tell) => {
+        tell(topics.runEvents(runId))
+        return finishRun({ tx, tell, now: database.now() }, runId, ending, events)
+      })
     },
     events: (runId, input) => listEvents(database, runId, input),
-    waitForEvents: (runId, input) => waitForEvents(database, hub, runId, input),
+    waitForEvents: (runId, input) => waitForEvents(database, runId, input),
 
     async raiseEpoch(runId, epoch) {
       await database.write(async (tx) => {
-        const run = await loadRunRow(tx, runId)
+        const run = await lockRunRow(tx, runId)
         if (epoch < run.epoch) throw staleEpoch(epoch, run.epoch)
         if (epoch > run.epoch && run.ended_at === null)
           await tx.updateTable('runs').set({ epoch }).where('id', '=', runId).execute()

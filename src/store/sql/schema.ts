@@ -6,7 +6,7 @@ import type { RunEventBody, StepChange, UndoItem } from '../../domain/run-event.
 import type { RunStatus } from '../../domain/run.ts'
 import type { Artifact, Image, StepStatus } from '../../domain/step.ts'
 import type { Actor, Trigger } from '../../domain/trigger.ts'
-import type { LogKey, Role, SegmentGrant } from '../store.ts'
+import type { CommitStatusNews, LogKey, Role, SegmentGrant } from '../store.ts'
 import type { Json } from './json.ts'
 
 export interface Tables {
@@ -23,6 +23,7 @@ export interface Tables {
   releases: ReleaseTable
   environments: { name: string; fence: number; state: Json<EnvironmentState> | null; updated_at: number }
   deployments: DeploymentTable
+  outbox: OutboxTable
   audit: { seq: number; at: number; actor: string; action: string; subject: string; data: Json<Record<string, unknown>> }
   tokens: TokenTable
   segment_tokens: { hash: string; run_id: string; granted: Json<SegmentGrant>; expires_at: number }
@@ -157,6 +158,31 @@ export interface DeploymentTable {
   deployment: Json<Deployment>
 }
 
+export interface OutboxTable {
+  id: number
+  /** What it is about: there is one row for it, with the newest payload. */
+  key: string
+  kind: CommitStatusNews['type']
+  payload: Json<CommitStatusNews>
+  /** Raised with every new payload. */
+  version: number
+  /** Of the run that the payload tells of. */
+  run_number: number
+  due_at: number
+  /** How often this payload was leased. */
+  attempts: number
+  error: string | null
+  lease_owner: string | null
+  lease_until: number | null
+  /** The version that whoever has the lease is sending. */
+  leased_version: number | null
+  created_at: number
+  /** Delivered, or given up. */
+  done_at: number | null
+  /** 0 or 1. */
+  given_up: number
+}
+
 export interface TokenTable {
   id: string
   name: string
@@ -165,4 +191,6 @@ export interface TokenTable {
   created_at: number
   expires_at: number | null
   revoked_at: number | null
+  /** Of a first token: where it was written down. Empty: nobody noted it. Null: a person has it. */
+  origin: string | null
 }

@@ -2,6 +2,7 @@ import type { Trigger } from '../../domain/trigger.ts'
 import { counters, nextNumber } from './counters.ts'
 import type { Tx } from './database.ts'
 import { fromJson } from './json.ts'
+import { lock, locks } from './lock.ts'
 import { insertRun } from './new-run.ts'
 import { loadRunRow } from './run-row.ts'
 import type { RunTable } from './schema.ts'
@@ -17,6 +18,7 @@ export interface StartRun {
 
 /** A run that a person, the API or polling asked for. The key's first run, if there is one already. */
 export async function startRun(tx: Tx, input: StartRun): Promise<{ run: RunTable; isNew: boolean }> {
+  await lock(tx, locks.queue)
   const known = await tx
     .selectFrom('runs')
     .selectAll()
@@ -31,6 +33,7 @@ export async function startRun(tx: Tx, input: StartRun): Promise<{ run: RunTable
 
 /** Runs for further pipelines of the same trigger: same sequence, numbers of their own. */
 export async function startSiblings(tx: Tx, input: { runId: string; pipelines: readonly string[]; now: number }): Promise<void> {
+  await lock(tx, locks.queue)
   const run = await loadRunRow(tx, input.runId)
   const firstRunId = run.first_run_id ?? run.id
   const known = await tx.selectFrom('runs').select('pipeline').where('first_run_id', '=', firstRunId).execute()

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { RunEvent } from '../../domain/run-event.ts'
 import { digestOf, makeTrigger, stepEvent } from '../../../test/contracts/store/samples.ts'
 import { openDatabase } from './database.ts'
 import type { StoreDatabase } from './database.ts'
@@ -27,7 +28,7 @@ afterEach(async () => {
 describe('artifact rows', () => {
   test('are written once per path and digest, by outcomes that carry them', async () => {
     const first = outcome(0, 1, 'a')
-    await database.write((tx) => recordEvents(tx, runId, [first, first, outcome(1, 2, 'b'), outcome(2, 3, 'a')]))
+    await record([first, first, outcome(1, 2, 'b'), outcome(2, 3, 'a')])
     const rows = await database.read
       .selectFrom('artifacts')
       .select(['step', 'path', 'digest', 'size_bytes'])
@@ -39,10 +40,14 @@ describe('artifact rows', () => {
   })
 
   test('are not written by an outcome that moves nothing', async () => {
-    await database.write((tx) => recordEvents(tx, runId, [stepEvent(0, { status: 'succeeded', epoch: 2 }), outcome(1, 1, 'a')]))
+    await record([stepEvent(0, { status: 'succeeded', epoch: 2 }), outcome(1, 1, 'a')])
     expect(await database.read.selectFrom('artifacts').select('path').execute()).toEqual([])
   })
 })
+
+function record(events: RunEvent[]): Promise<void> {
+  return database.write((tx, tell) => recordEvents({ tx, tell, now: 1 }, runId, events))
+}
 
 function outcome(n: number, attempt: number, content: string) {
   const artifact = { path: 'dist/app', digest: digestOf(content), sizeBytes: 1, executable: true }

@@ -1,35 +1,50 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import type { TokenStore } from '../store.ts'
-import type { StoreDatabase } from './database.ts'
-import { fromJson, toJson } from './json.ts'
+import type { PageRequest, Role, TokenInfo, TokenStore } from '../store.ts'
+import type { StoreDatabase, Tx } from './database.ts'
+import { fromJson, present, toJson } from './json.ts'
+import { lock, locks } from './lock.ts'
+import { limitOf, pageOf, positionOf } from './pages.ts'
+import type { TokenTable } from './schema.ts'
 
 export function createTokenStore(database: StoreDatabase): TokenStore {
   const { read, now } = database
   return {
-    async create({ name, role, expiresAt }) {
+    async create({ name, role, expiresAt, origin }) {
       const token = makeToken('bly_')
       await database.write(async (tx) => {
-        const at = now()
-        await tx.updateTable('tokens').set({ revoked_at: at }).where('name', '=', name).where('revoked_at', 'is', null).execute()
-        const row = {
-          id: randomUUID(),
-          name,
-          role,
-          hash: hashOf(token),
-          created_at: at,
-          expires_at: expiresAt ?? null,
-          revoked_at: null,
-        }
-        await tx.insertInto('tokens').values(row).execute()
+        await lock(tx, locks.tokens)
+        await revoke(tx, name, now())
+        await insert(tx, { token, name, role, origin, now: now(), expiresAt })
       })
       return token
     },
+    createFirst(input) {
+      const token = makeToken('bly_')
+      return database.write(async (tx) => {
+        await lock(tx, locks.tokens)
+        const live = await selectLive(tx, now()).where('role', '=', input.role).orderBy('created_at').execute()
+        const known = live.find(({ name }) => name === input.name) ?? live[0]
+        if (known !== undefined) return { made: false as const, ...present({ name: known.name, origin: known.origin }) }
+        // One of this name that has expired, or has another role, is in the way.
+        await revoke(tx, input.name, now())
+        await insert(tx, { ...input, token, now: now() })
+        return { made: true as const, token }
+      })
+    },
+    async list(request) {
+      const limit = limitOf(request)
+      const rows = await selectKept(database, request)
+        .limit(limit + 1)
+        .execute()
+      return pageOf(rows, limit, (row) => [row.created_at, row.id], toTokenInfo)
+    },
+    revoke: (name) => database.write((tx) => revoke(tx, name, now())),
     async find(token) {
-      const row = await selectLive(database).where('hash', '=', hashOf(token)).executeTakeFirst()
+      const row = await selectLive(read, now()).where('hash', '=', hashOf(token)).executeTakeFirst()
       return row === undefined ? undefined : { name: row.name, role: row.role }
     },
     async hasAny(role) {
-      return (await selectLive(database).where('role', '=', role).limit(1).executeTakeFirst()) !== undefined
+      return (await selectLive(read, now()).where('role', '=', role).limit(1).executeTakeFirst()) !== undefined
     },
     async createSegmentToken(grant) {
       const token = makeToken('bls_')
@@ -52,12 +67,56 @@ export function createTokenStore(database: StoreDatabase): TokenStore {
   }
 }
 
-function selectLive({ read, now }: StoreDatabase) {
-  return read
+interface NewToken {
+  token: string
+  name: string
+  role: Role
+  now: number
+  expiresAt?: number | undefined
+  origin?: string | undefined
+}
+
+async function insert(tx: Tx, { token, name, role, now, expiresAt, origin }: NewToken): Promise<void> {
+  const row: TokenTable = {
+    id: randomUUID(),
+    name,
+    role,
+    hash: hashOf(token),
+    created_at: now,
+    expires_at: expiresAt ?? null,
+    revoked_at: null,
+    origin: origin ?? null,
+  }
+  await tx.insertInto('tokens').values(row).execute()
+}
+
+async function revoke(tx: Tx, name: string, now: number): Promise<boolean> {
+  const isLive = tx.updateTable('tokens').set({ revoked_at: now }).where('name', '=', name).where('revoked_at', 'is', null)
+  return (await isLive.executeTakeFirst()).numUpdatedRows > 0n
+}
+
+function selectLive(from: StoreDatabase['read'], now: number) {
+  return from
     .selectFrom('tokens')
-    .select(['name', 'role'])
+    .select(['name', 'role', 'origin'])
     .where('revoked_at', 'is', null)
-    .where((row) => row.or([row('expires_at', 'is', null), row('expires_at', '>', now())]))
+    .where((row) => row.or([row('expires_at', 'is', null), row('expires_at', '>', now)]))
+}
+
+function selectKept({ read }: StoreDatabase, request: PageRequest) {
+  const position = positionOf(request)
+  let query = read.selectFrom('tokens').selectAll().where('revoked_at', 'is', null)
+  if (position !== undefined) {
+    const [createdAt, id] = [position[0], String(position[1])]
+    query = query.where((row) =>
+      row.or([row('created_at', '<', createdAt), row.and([row('created_at', '=', createdAt), row('id', '<', id)])]),
+    )
+  }
+  return query.orderBy('created_at', 'desc').orderBy('id', 'desc')
+}
+
+function toTokenInfo(row: TokenTable): TokenInfo {
+  return present({ name: row.name, role: row.role, createdAt: row.created_at, expiresAt: row.expires_at })
 }
 
 /** 256 random bits; the prefix tells people (and secret scanners) what it is. */

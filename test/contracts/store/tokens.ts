@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { startRun } from './samples.ts'
+import { readAllPages, startRun } from './samples.ts'
 import type { OpenStoreUnderTest } from './samples.ts'
 
 export function tokenContract(open: OpenStoreUnderTest): void {
@@ -28,6 +28,52 @@ export function tokenContract(open: OpenStoreUnderTest): void {
       clock.now += 100
       expect(await store.tokens.find(token)).toBeUndefined()
       expect(await store.tokens.hasAny('operator')).toBe(false)
+    })
+
+    test('those that are not revoked are listed, newest first, page by page, without themselves', async () => {
+      const { store, clock } = await open()
+      for (const name of ['a', 'b', 'a', 'c']) {
+        clock.now += 1
+        await store.tokens.create({ name, role: 'viewer', ...(name === 'c' ? { expiresAt: 5 } : {}) })
+      }
+      const { items, pages } = await readAllPages((cursor) => store.tokens.list({ limit: 2, cursor }))
+      expect(items).toStrictEqual([
+        { name: 'c', role: 'viewer', createdAt: clock.now, expiresAt: 5 },
+        { name: 'a', role: 'viewer', createdAt: clock.now - 1 },
+        { name: 'b', role: 'viewer', createdAt: clock.now - 2 },
+      ])
+      expect(pages).toBe(2)
+    })
+
+    test('a revoked one is no longer found, listed or counted; one that is not there cannot be revoked', async () => {
+      const { store } = await open()
+      const token = await store.tokens.create({ name: 'ana', role: 'admin' })
+      expect(await store.tokens.revoke('ben')).toBe(false)
+      expect(await store.tokens.revoke('ana')).toBe(true)
+      expect(await store.tokens.revoke('ana')).toBe(false)
+      expect(await store.tokens.find(token)).toBeUndefined()
+      expect((await store.tokens.list({})).items).toEqual([])
+      expect(await store.tokens.hasAny('admin')).toBe(false)
+    })
+
+    test('the first of a role is made once, however many ask at once; the others hear where it was made', async () => {
+      const { store } = await open()
+      const ask = (origin: string) => store.tokens.createFirst({ name: 'admin', role: 'admin', origin })
+      const [first, ...others] = await Promise.all(['here', 'there', 'elsewhere'].map(ask))
+      expect(first?.made === true && (await store.tokens.find(first.token))).toEqual({ name: 'admin', role: 'admin' })
+      expect(others).toEqual([1, 2].map(() => ({ made: false, name: 'admin', origin: 'here' })))
+    })
+
+    test('one that a person made has no origin; a first one is made again when no valid one is left', async () => {
+      const { store, clock } = await open()
+      await store.tokens.create({ name: 'admin', role: 'admin', expiresAt: clock.now + 100 })
+      const ask = () => store.tokens.createFirst({ name: 'admin', role: 'admin', origin: 'here' })
+      expect(await ask()).toStrictEqual({ made: false, name: 'admin' })
+      clock.now += 100
+      expect(await ask()).toMatchObject({ made: true })
+      await store.tokens.create({ name: 'ana', role: 'admin' })
+      await store.tokens.revoke('admin')
+      expect(await ask()).toStrictEqual({ made: false, name: 'ana' })
     })
 
     test('a segment token gives its grant until it expires, and is no other token', async () => {

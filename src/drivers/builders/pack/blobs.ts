@@ -58,6 +58,6 @@ function blobsOf(layout: string): string {
   return join(layout, 'blobs', 'sha256')
 }
 
-function blobPath(layout: string, digest: string): string {
+export function blobPath(layout: string, digest: string): string {
   return join(blobsOf(layout), digest.slice('sha256:'.length))
 }

@@ -1,5 +1,6 @@
 /** The two JSON documents of an image, as pure data. Format: OCI image specification 1.1. */
-import type { BuildImage } from '../../../domain/plan.ts'
+import type { PackImage } from '../../../domain/plan.ts'
+import type { Descriptor } from '../../../registry/registry.ts'
 import type { WrittenLayer } from './write-layer.ts'
 
 export const mediaTypes = {
@@ -8,12 +9,6 @@ export const mediaTypes = {
   config: 'application/vnd.oci.image.config.v1+json',
   layer: 'application/vnd.oci.image.layer.v1.tar+gzip',
 } as const
-
-export interface Descriptor {
-  mediaType: string
-  digest: string
-  size: number
-}
 
 export interface PackedLayer extends WrittenLayer {
   from: string
@@ -24,7 +19,7 @@ export interface PackedLayer extends WrittenLayer {
 const created = '1970-01-01T00:00:00Z'
 
 /** Serialised: the blob's bytes. `os` is always linux: a layer of files knows no other. */
-export function imageConfig(build: BuildImage, layers: readonly PackedLayer[], architecture: string): string {
+export function imageConfig(build: PackImage, layers: readonly PackedLayer[], architecture: string): string {
   return JSON.stringify({
     created,
     architecture,

@@ -6,7 +6,8 @@ import { BelayError } from '../../../domain/errors.ts'
 import { writeFileDurably } from '../../../process/durable-file.ts'
 import { acquireHostLock, type HostLock } from '../../../process/host-lock.ts'
 import { removeAbandonedBlobs } from './blobs.ts'
-import { mediaTypes, type Descriptor } from './image-config.ts'
+import type { Descriptor } from '../../../registry/registry.ts'
+import { mediaTypes } from './image-config.ts'
 
 const tagKey = 'org.opencontainers.image.ref.name'
 

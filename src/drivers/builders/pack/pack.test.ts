@@ -1,3 +1,4 @@
+// Long because all that an image must hold is read back from it here.
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
@@ -10,7 +11,8 @@ import { createGunzip } from 'node:zlib'
 import { extract, type Header } from 'tar-stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { skipUnless } from '../../../../test/helpers/skips.ts'
-import type { BuildImage } from '../../../domain/plan.ts'
+import type { PackImage } from '../../../domain/plan.ts'
+import type { RegistryAccess } from '../../../registry/registry.ts'
 import type { Image } from '../../../domain/step.ts'
 import { pack } from './pack.ts'
 
@@ -38,7 +40,7 @@ async function put(path: string, text: string, mode = 0o644): Promise<void> {
   await writeFile(join(workspace, path), text, { mode })
 }
 
-const standard: BuildImage = {
+const standard: PackImage = {
   builder: 'pack',
   repository: 'shop/app',
   tags: ['v1'],
@@ -47,8 +49,18 @@ const standard: BuildImage = {
   labels: {},
 }
 
-function build(change: Partial<BuildImage> = {}, signal = new AbortController().signal): Promise<Image> {
-  return pack.build({ build: { ...standard, ...change }, workspace, images, log: (line) => lines.push(line), signal })
+function build(
+  change: Partial<PackImage> = {},
+  signal = new AbortController().signal,
+  registry?: RegistryAccess,
+): Promise<Image> {
+  return pack.build({
+    build: { ...standard, ...change },
+    ...{ workspace, images, scratch: directory, secrets: {}, env: {}, signal },
+    ...(registry === undefined ? {} : { registry }),
+    log: (line) => lines.push(line),
+    spawned: () => undefined,
+  })
 }
 
 function layoutOf(repository = 'shop/app'): string {
@@ -269,9 +281,10 @@ test('a disk that cannot be written is worth another attempt', async () => {
 
 test('tells what it made, line by line', async () => {
   const image = await build()
-  expect(lines).toHaveLength(2)
+  expect(lines).toHaveLength(3)
   expect(lines[0]).toMatch(/^layer dist\/ -> \/app\/dist: 3 files, \d+ bytes, sha256:/)
-  expect(lines[1]).toBe(`image shop/app@${image.digest}, tagged v1`)
+  expect(lines[1]).toBe(`files listed in sbom/${image.digest.slice(7)}.spdx.json`)
+  expect(lines[2]).toBe(`image shop/app@${image.digest}, tagged v1`)
 })
 
 test('other tools read it', async () => {

@@ -6,27 +6,38 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BelayError, messageOf } from '../../../domain/errors.ts'
 import { Image } from '../../../domain/step.ts'
+import type { PackImage } from '../../../domain/plan.ts'
+import { writeFileDurably } from '../../../process/durable-file.ts'
+import { createRegistryClient } from '../../../registry/create-registry-client.ts'
 import type { BuildImageInput, Builder } from '../builder.ts'
 import { keepBlob, temporaryBlob, verifyBlob, writeBlob } from './blobs.ts'
 import { collectFiles } from './collect-files.ts'
 import { architectureOf, imageConfig, imageManifest, mediaTypes, type PackedLayer } from './image-config.ts'
 import { addToIndex } from './image-index.ts'
+import { pushImage } from './push.ts'
+import { sbomOf } from './sbom.ts'
 import { writeLayer } from './write-layer.ts'
 
 export const pack: Builder = {
   name: 'pack',
-  async build(input) {
+  findObstacle: () => Promise.resolve(undefined),
+  async build({ build, ...input }) {
+    if (build.builder !== 'pack') throw new BelayError({ code: 'internal', message: `pack was asked for ${build.builder}` })
     try {
-      return await buildImage(input)
+      return await buildImage({ ...input, build })
     } catch (error) {
       throw toBelayError(error, input.signal)
     }
   },
 }
 
-async function buildImage(input: BuildImageInput): Promise<Image> {
-  const { build, images, log, signal } = input
+type PackInput = BuildImageInput<PackImage>
+
+async function buildImage(input: PackInput): Promise<Image> {
+  const { build, images, log, signal, registry } = input
   checkName(build.repository)
+  const name = build.repository.split('/').slice(1).join('/')
+  if (registry !== undefined && name === '') throw noName(build.repository)
   for (const tag of build.tags) checkTag(tag)
   const layout = join(images, build.repository)
   await mkdir(layout, { recursive: true, mode: 0o700 })
@@ -48,11 +59,24 @@ async function buildImage(input: BuildImageInput): Promise<Image> {
   for (const blob of [...layers.map((layer) => layer.digest), config.digest, digest]) await verifyBlob(layout, blob)
   const image = { mediaType: mediaTypes.manifest, digest, size: Buffer.byteLength(manifestText) }
   await addToIndex({ layout, image, tags: build.tags, signal })
+  const sbom = sbomOf({ build, digest, layers })
+  await mkdir(join(layout, 'sbom'), { recursive: true, mode: 0o700 })
+  const sbomFile = join('sbom', `${digest.slice('sha256:'.length)}.spdx.json`)
+  writeFileDurably(join(layout, sbomFile), sbom)
+  log(`files listed in ${sbomFile}`)
+  if (registry !== undefined) {
+    const client = createRegistryClient(registry, { signal, log })
+    const blobs = [
+      ...layers.map((layer) => ({ mediaType: mediaTypes.layer, digest: layer.digest, size: layer.sizeBytes })),
+      config,
+    ]
+    await pushImage({ client, name, layout, image, blobs, tags: build.tags, sbom, log })
+  }
   log(`image ${build.repository}@${digest}${build.tags.map((tag) => `, tagged ${tag}`).join('')}`)
-  return { repository: build.repository, digest }
+  return { repository: build.repository, digest, ...(registry === undefined ? {} : { registry: registry.name }) }
 }
 
-interface LayerRequest extends BuildImageInput {
+interface LayerRequest extends PackInput {
   layout: string
   from: string
   to: string
@@ -80,6 +104,14 @@ function checkName(repository: string): void {
     code: 'refused',
     message: `${JSON.stringify(repository)} is not a name for images`,
     hint: 'Use lower-case letters and digits, separated by "/", ".", "_" or "-".',
+  })
+}
+
+function noName(repository: string): BelayError {
+  return new BelayError({
+    code: 'refused',
+    message: `${JSON.stringify(repository)} names a registry and nothing in it`,
+    hint: 'Write the registry and then the name of the image, as in "main/shop/app".',
   })
 }
 

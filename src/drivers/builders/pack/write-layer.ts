@@ -25,6 +25,16 @@ export interface WrittenLayer {
   /** Digest of the plain tar: the layer's name in the image's configuration. */
   diffId: string
   sizeBytes: number
+  /** The regular files in it, in their order. */
+  files: LayerFile[]
+}
+
+export interface LayerFile {
+  /** Path in the image without a leading slash. */
+  name: string
+  /** Both in hex; SPDX 2.3 wants the older one of every file. */
+  sha1: string
+  sha256: string
 }
 
 export async function writeLayer(input: LayerInput): Promise<WrittenLayer> {
@@ -41,21 +51,31 @@ export async function writeLayer(input: LayerInput): Promise<WrittenLayer> {
     createWriteStream(input.file, { flags: 'wx', mode: 0o600, flush: true }),
     { signal: input.signal },
   )
-  await Promise.all([writing, addEntries(pack, input)])
-  return { digest: `sha256:${gzipped.digest('hex')}`, diffId: `sha256:${plain.digest('hex')}`, sizeBytes: size.bytes }
+  const [, files] = await Promise.all([writing, addEntries(pack, input)])
+  return { files, digest: `sha256:${gzipped.digest('hex')}`, diffId: `sha256:${plain.digest('hex')}`, sizeBytes: size.bytes }
 }
 
-async function addEntries(pack: Pack, input: LayerInput): Promise<void> {
+async function addEntries(pack: Pack, input: LayerInput): Promise<LayerFile[]> {
+  const files: LayerFile[] = []
   try {
-    for (const entry of input.entries) await addEntry(pack, entry, input)
+    for (const entry of input.entries) {
+      const digests = await addEntry(pack, entry, input)
+      if (digests !== undefined) files.push({ name: entry.name, ...digests })
+    }
     pack.finalize()
+    return files
   } catch (error) {
     pack.destroy(error instanceof Error ? error : new Error(String(error)))
     throw error
   }
 }
 
-async function addEntry(pack: Pack, entry: LayerEntry, { workspace, owner, signal }: LayerInput): Promise<void> {
+/** Gives the digests of a file's content; nothing for what is no file. */
+async function addEntry(
+  pack: Pack,
+  entry: LayerEntry,
+  { workspace, owner, signal }: LayerInput,
+): Promise<Omit<LayerFile, 'name'> | undefined> {
   const header = { name: entry.name, uid: owner, gid: owner, mtime: new Date(0) }
   if (entry.type === 'directory') return addHeader(pack, { ...header, type: 'directory', mode: 0o755 })
   if (entry.type === 'symlink') return addHeader(pack, { ...header, type: 'symlink', mode: 0o777, linkname: entry.target })
@@ -63,16 +83,19 @@ async function addEntry(pack: Pack, entry: LayerEntry, { workspace, owner, signa
   try {
     const { size, mode } = await file.stat()
     const sink = pack.entry({ ...header, type: 'file', size, mode: (mode & 0o100) === 0 ? 0o644 : 0o755 })
-    await pipeline(file.createReadStream({ autoClose: false }), sink, { signal })
+    const sha1 = createHash('sha1')
+    const sha256 = createHash('sha256')
+    await pipeline(file.createReadStream({ autoClose: false }), tap(sha1), tap(sha256), sink, { signal })
+    return { sha1: sha1.digest('hex'), sha256: sha256.digest('hex') }
   } finally {
     await file.close()
   }
 }
 
-function addHeader(pack: Pack, header: Partial<Header> & { name: string }): Promise<void> {
+function addHeader(pack: Pack, header: Partial<Header> & { name: string }): Promise<undefined> {
   return new Promise((resolve, reject) => {
     pack.entry(header, (error) => {
-      if (error === null || error === undefined) resolve()
+      if (error === null || error === undefined) resolve(undefined)
       else reject(error)
     })
   })

@@ -1,5 +1,6 @@
 import type { Forge } from '../forge.ts'
 import { parsePush } from './push.ts'
+import { githubStatuses } from './statuses.ts'
 import { verifySignature } from './signature.ts'
 
 /**
@@ -8,6 +9,7 @@ import { verifySignature } from './signature.ts'
  */
 export const github: Forge = {
   name: 'github',
+  statuses: githubStatuses,
   recognises: (headers) =>
     typeof headers['x-github-event'] === 'string' &&
     headers['x-gitea-event'] === undefined &&

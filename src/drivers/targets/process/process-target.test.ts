@@ -54,7 +54,7 @@ async function makeRelease(version: string): Promise<ReleaseRef> {
 
 async function deploy(version: string): Promise<ReleaseRef> {
   const release = await makeRelease(version)
-  const { url } = await target.stage(operation(), release)
+  const { url } = await target.stage(operation(), release, { alone: false })
   await until('it listens', () => fetch(`${url}/version`).then(() => true, () => false), 10_000) // prettier-ignore
   await target.activate(operation(), release.image.digest)
   return release
@@ -84,7 +84,7 @@ it("unpacks a release, starts it with the environment's variables, and serves it
 it('says which release served before, also when asked again', async () => {
   const first = await deploy('1')
   const second = await makeRelease('2')
-  await target.stage(operation(), second)
+  await target.stage(operation(), second, { alone: false })
   const activation = operation()
   const answer = { previousDigest: first.image.digest }
   expect(await target.activate(activation, second.image.digest)).toEqual(answer)
@@ -119,7 +119,7 @@ it('refuses a program that cannot be started, with its name', async () => {
     config: { Entrypoint: ['no-such-program'] },
   })
   const release = { ...(await makeRelease('1')), image: { repository: 'shop/app', digest } }
-  const error = await target.stage(operation(), release).catch((refused: unknown) => refused)
+  const error = await target.stage(operation(), release, { alone: false }).catch((refused: unknown) => refused)
   expect(error).toMatchObject({ code: 'refused' })
   expect(messageOf(error)).toContain('no-such-program')
   expect(await target.observe('production')).toMatchObject({ running: [] })

@@ -60,13 +60,14 @@ export function createProcessTarget(options: ProcessTargetOptions): ProcessTarge
       return { running, fence, ...(active === undefined ? {} : { servingDigest: active }) }
     },
 
-    async stage(operation, { image }) {
+    async stage(operation, { image }, { alone }) {
       const layout = `${options.images}/${image.repository}`
       const { command, env, user, workingDirectory, layers } = await readImage(layout, image.digest)
       const directory = await unpackImage({ layout, digest: image.digest, layers, directory: appsOf(operation.environment) })
       await openEdge(operation.environment)
       const started = await carryOut(KeeperInstance, 'stage', operation, {
         digest: image.digest,
+        alone,
         directory,
         workingDirectory: hostWorkingDirectory(workingDirectory, directory),
         command: hostCommand(command, directory),

@@ -12,6 +12,7 @@ import type { FrontDoor } from '../../../../test/helpers/front-door.ts'
 import { logChunkBytes, runnerPaths, type SegmentTokenRequest } from '../../../contract/runner-api.ts'
 import type { Run } from '../../../store/store.ts'
 
+const registryConfig = { name: 'main', url: 'https://registry.example', username: 'ci', password: 'canary-of-a-registry' }
 let door: FrontDoor
 let run: Run
 let runner: string
@@ -25,7 +26,9 @@ beforeEach(async () => {
     projects: ['shop'],
     branches: ['main'],
   }
-  door = await openFrontDoor({ config: { projects: { shop: makeProject() }, secrets: { npm_token: npmToken } } })
+  door = await openFrontDoor({
+    config: { projects: { shop: makeProject() }, secrets: { npm_token: npmToken }, registries: { main: registryConfig } },
+  })
   run = await startPlannedRun(door.store)
   runner = await door.token('runner')
 })
@@ -150,6 +153,34 @@ describe('secrets', () => {
     const answer = await post(runnerPaths.secrets, request, await token())
     const detail = expect.stringContaining('BELAY_TEST_SECRET') as string
     expect(answer).toMatchObject({ status: 424, body: { status: 424, code: 'refused', detail } })
+  })
+
+  test('of a build come by their id, with the registry that the plan names and no other', async () => {
+    const common = { needs: [], env: {}, timeoutMs: 1000, retry: { max: 0, on: [], exitCodes: [], backoffMs: 0 }, segment: 0 }
+    const buildImage = {
+      ...{ builder: 'docker' as const, repository: 'main/app', registry: 'main', tags: [], labels: {}, context: '.' },
+      ...{ dockerfile: 'Dockerfile', args: {}, secrets: { npm: 'npm_token' } },
+    }
+    const plan = { ...makePlan(), steps: [{ ...common, id: 'build', kind: 'build_image' as const, buildImage }] }
+    await door.store.runs.savePlan({ runId: run.id, plan, planDigest: digestOf('build') })
+    const segment = await token({ planDigest: digestOf('build') })
+    const registry = { name: 'main', url: 'https://registry.example', username: 'ci', password: 'canary-of-a-registry' }
+    expect(await post(runnerPaths.secrets, request, segment)).toEqual({
+      status: 200,
+      body: { env: { npm: 'the value' }, registry },
+    })
+    const audit = await door.store.audit.list({})
+    expect(audit.items.map(({ action, subject }) => `${action} ${subject}`).toSorted()).toEqual([
+      'registry.read main',
+      'secret.read npm_token',
+    ])
+    expect(`${JSON.stringify(audit)}${door.logged()}`).not.toContain('canary-of-a-registry')
+    const other = {
+      ...plan,
+      steps: [{ ...common, id: 'build', kind: 'build_image' as const, buildImage: { ...buildImage, registry: 'gone' } }],
+    }
+    await door.store.runs.savePlan({ runId: run.id, plan: other, planDigest: digestOf('gone') })
+    expect((await post(runnerPaths.secrets, request, await token({ planDigest: digestOf('gone') }))).status).toBe(422)
   })
 
   test('that the configuration no longer has are 403', async () => {

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Config, SecretConfig } from '../../../config/config.ts'
+import type { Config, RegistryConfig, SecretConfig } from '../../../config/config.ts'
 import type { SecretsRequest } from '../../../contract/runner-api.ts'
 import { BelayError } from '../../../domain/errors.ts'
 import type { EnvValue, Plan } from '../../../domain/plan.ts'
@@ -30,8 +30,13 @@ export function mountSecrets(app: FastifyInstance, { config, store }: RouteDeps)
       const data = { run: run.id, step: body.step, part: body.part, attempt: body.attempt, variable }
       await store.audit.write({ actor: `runner/${grant.runner}`, action: 'secret.read', subject: secret.name, data })
     }
+    const registry = plan === undefined ? undefined : registryFor(config, plan, body)
+    if (registry !== undefined) {
+      const data = { run: run.id, step: body.step, attempt: body.attempt }
+      await store.audit.write({ actor: `runner/${grant.runner}`, action: 'registry.read', subject: registry.name, data })
+    }
     const values = await Promise.all(secrets.map(async ({ variable, secret }) => [variable, await resolve(secret)] as const))
-    return { env: Object.fromEntries(values) }
+    return { env: Object.fromEntries(values), ...(registry === undefined ? {} : { registry }) }
   })
 }
 
@@ -51,7 +56,26 @@ async function checkStarting(store: Store, run: Run, asked: SecretsRequest & { e
 function envOf(plan: Plan, { step: id, part }: SecretsRequest): Readonly<Record<string, EnvValue>> {
   if (part === 'finally') return plan.finally.find((step) => step.id === id)?.env ?? {}
   const step = plan.steps.find((candidate) => candidate.id === id)
+  if (step?.kind === 'build_image') return 'secrets' in step.buildImage ? mapToSecrets(step.buildImage.secrets) : {}
   return part === 'undo' ? { ...step?.env, ...step?.undo?.env } : (step?.env ?? {})
+}
+
+function mapToSecrets(secrets: Readonly<Record<string, string>>): Record<string, EnvValue> {
+  return Object.fromEntries(Object.entries(secrets).map(([id, secret]) => [id, { secret }]))
+}
+
+/** Where the Plan says that the step's image goes; nothing that the runner says can make it another one. */
+function registryFor(config: Config, plan: Plan, { step: id, part }: SecretsRequest): RegistryConfig | undefined {
+  const step = plan.steps.find((candidate) => candidate.id === id)
+  if (part !== 'step' || step?.kind !== 'build_image' || step.buildImage.registry === undefined) return undefined
+  const name = step.buildImage.registry
+  const registry = Object.hasOwn(config.registries, name) ? config.registries[name] : undefined
+  if (registry !== undefined) return registry
+  throw new BelayError({
+    code: 'refused',
+    message: `the registry "${name}" is no longer configured`,
+    hint: 'The operator adds it to `registries` in belay.config.yml.',
+  })
 }
 
 function secretsIn(env: Readonly<Record<string, EnvValue>>): { variable: string; secret: string }[] {

@@ -1,5 +1,6 @@
 import type { Migration } from '../migrate.ts'
 import { firstPath } from './001-first-path.ts'
+import { outbox } from './002-outbox.ts'
 
 /** All of them, in order. */
-export const migrations = [firstPath] satisfies readonly Migration[]
+export const migrations = [firstPath, outbox] satisfies readonly Migration[]

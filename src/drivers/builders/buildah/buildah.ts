@@ -1,0 +1,58 @@
+/** Builds a Dockerfile without an engine: `buildah`, with a storage of its own for each build. */
+import { join } from 'node:path'
+import { BelayError } from '../../../domain/errors.ts'
+import type { Builder } from '../builder.ts'
+import { prepareBuild, readBack } from '../dockerfile-build.ts'
+import { lastLines, runProgram, saidNo, type ProgramEnd } from '../run-program.ts'
+import { buildArgs, pushArgs } from './buildah-args.ts'
+
+export const buildah: Builder = {
+  name: 'buildah',
+
+  async findObstacle({ env, signal }) {
+    try {
+      const asked = await runProgram({
+        ...{ file: 'buildah', args: ['--version'], workspace: '/', env, signal, quiet: true },
+        log: () => undefined,
+        spawned: () => undefined,
+      })
+      return asked.exitCode === 0 ? undefined : `it does not work here: ${lastLines(asked, 1)}`
+    } catch (error) {
+      if (error instanceof BelayError && error.code === 'refused') return 'the program `buildah` is not installed'
+      throw error
+    }
+  },
+
+  async build(input) {
+    const prepared = await prepareBuild(input)
+    const places = { root: join(input.scratch, 'storage'), runRoot: join(input.scratch, 'run') }
+    // Its own temporary files go with the rest.
+    const env = { ...input.env, TMPDIR: input.scratch }
+    const runBuildah = (args: string[]): Promise<ProgramEnd> => runProgram({ ...input, file: 'buildah', args, env })
+    const built = await runBuildah(buildArgs(places, prepared))
+    if (built.exitCode !== 0) throw explain('the build', built)
+    for (const tag of [prepared.uniqueTag, ...prepared.build.tags]) {
+      const pushed = await runBuildah(pushArgs(places, prepared, tag))
+      if (pushed.exitCode !== 0) throw explainPush(prepared.registry.name, pushed)
+    }
+    input.log('this builder lists no contents: the image has no SBOM')
+    return readBack(prepared, input)
+  },
+}
+
+function explain(what: string, end: ProgramEnd): BelayError {
+  const said = lastLines(end)
+  if (!/no space left on device|disk quota exceeded/i.test(said)) return saidNo(what, end)
+  const hint = "Make room on the runner's disk."
+  return new BelayError({ code: 'unavailable', message: `the disk is full:\n${said}`, hint, retryable: true })
+}
+
+function explainPush(registry: string, end: ProgramEnd): BelayError {
+  const said = lastLines(end)
+  if (/unauthorized|denied|authentication required|invalid username\/password/i.test(said)) {
+    return saidNo(`the push to the registry "${registry}"`, end, `Look at username and password of \`registries.${registry}\`.`)
+  }
+  const message = `the push to the registry "${registry}" did not succeed:\n${said}`
+  const hint = `Is the registry of \`registries.${registry}\` up, and can it be reached from here?`
+  return new BelayError({ code: 'unavailable', message, hint, retryable: true })
+}

@@ -1,0 +1,179 @@
+/** A real PostgreSQL on 127.0.0.1: its own directory, its own port, as many empty databases as a test wants. */
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { Client } from 'pg'
+import { afterAll } from 'vitest'
+import { findFreePort } from '../../src/process/free-port.ts'
+import { spawnProcess } from '../../src/process/spawn.ts'
+import type { Spawned } from '../../src/process/spawn.ts'
+import { skipUnless } from './skips.ts'
+import { until } from './until.ts'
+
+export interface Postgres {
+  readonly port: number
+  /** The user that PostgreSQL runs as; undefined: ours. */
+  readonly user: { uid: number; gid: number } | undefined
+  /** URL, with a password, of a new and empty database. `tablespace` is the name of one that was made before. */
+  createDatabase(options?: { tablespace?: string }): Promise<string>
+  /** One statement, as the superuser and outside any of these databases. */
+  execute(statement: string): Promise<void>
+  /** Ends it at once, as a power cut does. */
+  kill(): Promise<void>
+  /** The same data, on the same port. */
+  restart(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** It has in it what has to be encoded in a URL. */
+export const postgresPassword = 'p@ss/w:rd'
+
+/** What is missing to start one; undefined: nothing. */
+export function postgresMissing(): string | undefined {
+  return findPrograms() === undefined ? 'PostgreSQL (Debian: postgresql) is not installed' : undefined
+}
+
+/** One server for the tests of a file: started by the first that asks, stopped after the last. */
+export function postgresOfFile(): () => Promise<Postgres> {
+  let started: Promise<Postgres> | undefined
+  afterAll(async () => {
+    await (await started)?.stop()
+  })
+  return () => {
+    const missing = postgresMissing()
+    skipUnless(missing === undefined, missing ?? '')
+    return (started ??= startPostgres())
+  }
+}
+
+export async function startPostgres(): Promise<Postgres> {
+  const programs = findPrograms()
+  if (programs === undefined) throw new Error(postgresMissing())
+  const home = await mkdtemp(join(tmpdir(), 'belay-postgres-'))
+  const user = findUser()
+  if (user !== undefined) await chown(home, user.uid, user.gid)
+  const server = { programs, home, user, port: await findFreePort() }
+  try {
+    await makeCluster(server)
+    return control(server, await begin(server))
+  } catch (error) {
+    await rm(home, { recursive: true, force: true })
+    throw error
+  }
+}
+
+interface Server {
+  programs: string
+  home: string
+  user: { uid: number; gid: number } | undefined
+  port: number
+}
+
+function control(server: Server, first: Spawned): Postgres {
+  let running: Spawned | undefined = first
+  let databases = 0
+  const end = async (signal: 'SIGINT' | 'SIGQUIT') => {
+    if (running === undefined) return
+    process.kill(running.pid, signal)
+    await running.done
+    running = undefined
+  }
+  return {
+    port: server.port,
+    user: server.user,
+    async createDatabase({ tablespace } = {}) {
+      databases += 1
+      const name = `test_${String(databases)}`
+      await execute(server, `create database ${name}${tablespace === undefined ? '' : ` tablespace ${tablespace}`}`)
+      return urlOf(server, name)
+    },
+    execute: (statement) => execute(server, statement),
+    kill: () => end('SIGQUIT'),
+    async restart() {
+      running = await begin(server)
+    },
+    async stop() {
+      await end('SIGINT')
+      await rm(server.home, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+async function makeCluster(server: Server): Promise<void> {
+  const passwordFile = join(server.home, 'password')
+  await writeFile(passwordFile, postgresPassword, { mode: 0o600 })
+  if (server.user !== undefined) await chown(passwordFile, server.user.uid, server.user.gid)
+  const spawned = await run(server, 'initdb', [
+    ...['--pgdata', join(server.home, 'data'), '--username', 'belay', '--pwfile', passwordFile],
+    ...['--auth', 'scram-sha-256', '--encoding', 'UTF8', '--no-locale', '--no-sync', '--no-instructions'],
+  ])
+  const { exitCode } = await spawned.done
+  if (exitCode !== 0) throw new Error(`initdb failed: ${outputOf(server)}`)
+}
+
+/** Commits are synced as they are in earnest: what a kill may lose is part of what is tested. */
+async function begin(server: Server): Promise<Spawned> {
+  const spawned = await run(server, 'postgres', [
+    ...['-D', join(server.home, 'data'), '-p', String(server.port)],
+    ...['-c', 'listen_addresses=127.0.0.1', '-c', `unix_socket_directories=${server.home}`],
+  ])
+  const ended = spawned.done.then(() => 'ended' as const)
+  const answer = until('PostgreSQL answers', () =>
+    execute(server, 'select 1').then(
+      () => 'ready' as const,
+      () => undefined,
+    ),
+  )
+  if ((await Promise.race([answer, ended])) === 'ready') return spawned
+  throw new Error(`PostgreSQL did not start: ${outputOf(server)}`)
+}
+
+async function run({ programs, home, user }: Server, program: string, args: readonly string[]): Promise<Spawned> {
+  const output = openSync(join(home, 'output'), 'a')
+  try {
+    const env = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' }
+    return await spawnProcess({ file: join(programs, program), args, cwd: home, env, output, user })
+  } finally {
+    closeSync(output)
+  }
+}
+
+async function execute(server: Server, statement: string): Promise<void> {
+  const client = new Client({ connectionString: urlOf(server, 'postgres') })
+  // A server that is stopping says so twice: to the query, and here.
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
+
+function urlOf({ port }: Server, database: string): string {
+  return `postgresql://belay:${encodeURIComponent(postgresPassword)}@127.0.0.1:${String(port)}/${database}`
+}
+
+function outputOf({ home }: Server): string {
+  return readFileSync(join(home, 'output'), 'utf8').slice(-2_000)
+}
+
+/** Debian keeps them out of PATH, by version; the newest. */
+function findPrograms(): string | undefined {
+  const debian = '/usr/lib/postgresql'
+  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
+  const candidates = [...versions.map((version) => join(debian, version, 'bin')), ...(process.env['PATH'] ?? '').split(delimiter)]
+  return candidates.find((directory) => ['initdb', 'postgres'].every((program) => existsSync(join(directory, program))))
+}
+
+/** PostgreSQL refuses to run as root. */
+function findUser(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  const users = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+  const found = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody')
+  if (found === undefined) throw new Error('there is no user postgres or nobody to run PostgreSQL as')
+  return { uid: Number(found[2]), gid: Number(found[3]) }
+}
