@@ -24,11 +24,17 @@ const packages = {
   'apache2-utils': () => isOnPath('htpasswd'),
   buildah: () => isOnPath('buildah'),
   'busybox-static': () => existsSync('/bin/busybox') && isStatic('/bin/busybox'),
-  'docker.io': () => isOnPath('docker') && isOnPath('dockerd'),
+  'ca-certificates': () => existsSync('/etc/ssl/certs/ca-certificates.crt'),
+  'docker-compose': () => isOnPath('docker-compose'),
   'docker-registry': () => isOnPath('docker-registry'),
+  'docker.io': () => isOnPath('docker') && isOnPath('dockerd'),
+  git: () => isOnPath('git'),
+  haproxy: () => existsSync('/usr/sbin/haproxy') || isOnPath('haproxy'),
   iptables: () => isOnPath('iptables'),
+  passwd: () => existsSync('/usr/sbin/useradd'),
   postgresql: () => existsSync('/usr/lib/postgresql') && readdirSync('/usr/lib/postgresql').length > 0,
   skopeo: () => isOnPath('skopeo'),
+  tini: () => isOnPath('tini'),
 }
 
 /** Installs what is missing and starts an engine if none answers. Gives what tests need in their environment, and the way to stop it. */
@@ -85,24 +91,45 @@ async function startEngine() {
   const room = mkdtempSync(join(tmpdir(), 'belay-engine-'))
   const host = `unix://${join(room, 'docker.sock')}`
   const config = join(room, 'daemon.json')
+  const pidFile = join(room, 'docker.pid')
   writeFileSync(config, JSON.stringify({ 'log-driver': 'json-file', 'log-opts': { 'max-size': '10m', 'max-file': '2' } }))
-  const places = ['--data-root', join(room, 'data'), '--exec-root', join(room, 'exec'), '--pidfile', join(room, 'docker.pid')]
+  const places = ['--data-root', join(room, 'data'), '--exec-root', join(room, 'exec'), '--pidfile', pidFile]
   const log = join(room, 'log')
   const output = openSync(log, 'a')
-  // In a group of its own: Ctrl-C reaches it only through us, after the tests have tidied up.
-  const engine = spawn('dockerd', [...places, '--host', host, '--config-file', config], {
-    stdio: ['ignore', output, output],
-    detached: true,
-  })
-  const ended = new Promise((resolve) => engine.once('close', resolve).once('error', resolve))
-  const env = { DOCKER_HOST: host }
+  let stopping = false
+  let deaths = 0
+  let engine
+  let ended
+
+  /** As a machine's service does: one that dies is started again. */
+  function launch() {
+    // A killed one leaves it, and it would stop the next.
+    rmSync(pidFile, { force: true })
+    // In a group of its own: Ctrl-C reaches it only through us, after the tests have tidied up.
+    const child = spawn('dockerd', [...places, '--host', host, '--config-file', config], {
+      stdio: ['ignore', output, output],
+      detached: true,
+    })
+    engine = child
+    ended = new Promise((resolve) => child.once('close', resolve).once('error', resolve))
+    void ended.then(() => {
+      deaths += 1
+      if (!stopping && deaths < 5) launch()
+    })
+  }
+
   async function stop() {
+    stopping = true
     engine.kill('SIGTERM')
-    await Promise.race([ended, pause(30_000).then(() => engine.kill('SIGKILL'))])
+    const late = setTimeout(() => engine.kill('SIGKILL'), 30_000)
     await ended
+    clearTimeout(late)
     rmSync(room, { recursive: true, force: true })
   }
-  for (let tries = 0; tries < 150 && engine.exitCode === null; tries += 1) {
+
+  launch()
+  const env = { DOCKER_HOST: host, BELAY_TEST_ENGINE_PIDFILE: pidFile }
+  for (let tries = 0; tries < 150 && deaths < 5; tries += 1) {
     if (engineAnswers({ ...process.env, ...env })) {
       console.log(`test: a container engine was started for the tests, and is stopped with them (pid ${engine.pid})`)
       return { env, stop }

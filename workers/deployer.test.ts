@@ -49,7 +49,7 @@ beforeEach(async () => {
   stops.push(() => keeper.stop())
   const port = await findFreePort()
   edge = `http://127.0.0.1:${String(port)}`
-  const deployer = await startDeployer({ config: configWith(port), places, temporal })
+  const deployer = await startDeployer({ config: configWith(port), places, temporal, storeId: 'store' })
   stops.push(() => deployer.stop())
 })
 afterEach(async () => {
@@ -72,7 +72,7 @@ function configWith(port: number): Config {
     },
     environments: {
       production: {
-        ...{ name: 'production', target: 'process', edge: { host: '127.0.0.1', port }, health },
+        ...{ name: 'production', target: 'process', edge: { driver: 'embedded', host: '127.0.0.1', port }, health },
         env: { GREETING: { value: 'hello' }, PASSWORD: { secret: 'password' } },
       },
     },

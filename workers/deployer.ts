@@ -7,14 +7,19 @@ import { taskQueues } from '../src/contract/task-queues.ts'
 import { BelayError, messageOf } from '../src/domain/errors.ts'
 import type { EnvValue } from '../src/domain/plan.ts'
 import { secretProviders } from '../src/drivers/secrets/index.ts'
-import { targets } from '../src/drivers/targets/index.ts'
+import { createEdgeControl } from '../src/drivers/targets/create-edge-control.ts'
+import { targets, type TargetDeps } from '../src/drivers/targets/index.ts'
+import type { Target } from '../src/drivers/targets/target.ts'
 import { keeperSocket } from '../src/embedded/keeper/keeper-socket.ts'
+import { engineEnvironment, pickVariables } from '../src/process/engine-environment.ts'
 import { createMask } from '../src/runner/masker.ts'
 
 export interface DeployerOptions {
   config: Config
   places: Places
   temporal: { address: string; namespace: string }
+  /** Of our store: tells our containers from those of another Belay on the same engine. */
+  storeId: string
   /** Shared with other workers of the process, which then close it. Default: one of its own. */
   connection?: NativeConnection
 }
@@ -22,19 +27,10 @@ export interface DeployerOptions {
 const openEdgesAgainMs = 1_000
 
 export async function start(options: DeployerOptions): Promise<{ stop(): Promise<void> }> {
-  const { config, places, temporal } = options
-  const target = targets[0].create({
-    socket: keeperSocket(places.keeper),
-    images: places.images,
-    apps: places.apps,
-    edges: Object.fromEntries(Object.values(config.environments).map(({ name, edge }) => [name, edge])),
-    resolveEnv: async (environment) => resolveEnv(config, find(config, environment).env),
-  })
+  const { config, temporal } = options
+  const made = createTargets(options)
   const activities = createDeployerActivities({
-    targetOf: (environment) => {
-      find(config, environment)
-      return target
-    },
+    targetOf: (environment) => made[find(config, environment).target],
     healthOf: (environment) => find(config, environment).health,
     async mask(environment, text) {
       const secret = Object.entries(find(config, environment).env).filter(([, value]) => 'secret' in value)
@@ -53,16 +49,39 @@ export async function start(options: DeployerOptions): Promise<{ stop(): Promise
     shutdownGraceTime: '2s',
     shutdownForceTime: '8s',
   })
-  const stopOpening = keepTrying(() => target.openEdges())
+  const stopOpening = Object.values(made).map((target) => keepTrying(() => target.openEdges()))
   const running = worker.run()
   return {
     async stop() {
-      stopOpening()
+      for (const stopOne of stopOpening) stopOne()
       if (worker.getState() === 'RUNNING') worker.shutdown()
       await running
       if (options.connection === undefined) await connection.close()
     },
   }
+}
+
+/** One target of each kind, for the environments that have it. */
+function createTargets({ config, places, storeId }: DeployerOptions): Record<EnvironmentConfig['target'], Target> {
+  const socket = keeperSocket(places.keeper)
+  const all = Object.values(config.environments)
+  const edgesOf = (environments: readonly EnvironmentConfig[]) =>
+    Object.fromEntries(environments.map(({ name, edge }) => [name, edge]))
+  const deps: TargetDeps = {
+    socket,
+    images: places.images,
+    apps: places.apps,
+    edges: edgesOf(all.filter(({ target }) => target === 'process')),
+    edge: createEdgeControl({ socket, edges: edgesOf(all) }),
+    environments: Object.fromEntries(all.flatMap(({ name, docker }) => (docker === undefined ? [] : [[name, docker]]))),
+    scope: storeId,
+    registries: config.registries,
+    directory: places.containers,
+    env: { ...pickVariables(process.env, ['PATH', 'HOME', 'SSH_AUTH_SOCK']), ...engineEnvironment(process.env) },
+    resolveEnv: async (environment) => resolveEnv(config, find(config, environment).env),
+  }
+  const [inProcesses, inContainers] = targets
+  return { process: inProcesses.create(deps), docker: inContainers.create(deps) }
 }
 
 function find(config: Config, name: string): EnvironmentConfig {

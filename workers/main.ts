@@ -4,6 +4,7 @@ import type { Config } from '../src/config/config.ts'
 import type { Places } from '../src/config/places.ts'
 import { messageOf } from '../src/domain/errors.ts'
 import { workflowBundlePath } from '../src/embedded/build-workflow-bundle.ts'
+import { pause } from '../src/server/backoff.ts'
 import { openStore } from '../src/store/open-store.ts'
 import { start as startControl } from './control.ts'
 import { ensureCredentials } from './credentials.ts'
@@ -44,7 +45,8 @@ export async function start(options: MainOptions): Promise<{ url?: string; stop(
     }
   }
   try {
-    await ensureCredentials(store, places, log)
+    // A deployer needs none of them: of several machines it may be the first to reach an empty database.
+    if (roles.includes('server') || roles.includes('control')) await ensureCredentials(store, places, log)
     const server = roles.includes('server') ? await startServer({ config, store, temporal, log }) : undefined
     if (server !== undefined) started.push(() => server.stop())
     const insist = async (role: MainRole, begin: () => Promise<Stoppable>) => {
@@ -52,7 +54,7 @@ export async function start(options: MainOptions): Promise<{ url?: string; stop(
     }
     const bundle = workflowBundlePath()
     await insist('control', () => startControl({ store, temporal, findRules: createFindRules(config), bundle }))
-    await insist('deployer', () => startDeployer({ config, places, temporal }))
+    await insist('deployer', () => startDeployer({ config, places, temporal, storeId: store.id }))
     return { ...(server === undefined ? {} : { url: server.url }), stop }
   } catch (error) {
     await stop()
@@ -88,15 +90,4 @@ async function keepTrying(options: {
     await insisting
     await worker?.stop()
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const settle = () => {
-      clearTimeout(timer)
-      resolve()
-    }
-    const timer = setTimeout(settle, ms)
-    signal.addEventListener('abort', settle, { once: true })
-  })
 }

@@ -9,6 +9,7 @@ import type { RunnerRestartedDetails } from '../src/contract/failures.ts'
 import { runnerQueue, taskQueues } from '../src/contract/task-queues.ts'
 import { messageOf } from '../src/domain/errors.ts'
 import { builders } from '../src/drivers/builders/index.ts'
+import { engineEnvironment, pickVariables } from '../src/process/engine-environment.ts'
 import { acquireHostLock } from '../src/process/host-lock.ts'
 import { createRunner, type Runner } from '../src/runner/create-runner.ts'
 import type { Log } from '../src/runner/log.ts'
@@ -88,16 +89,11 @@ function assemble(options: RunnerOptions, log: Log): Runner {
 }
 
 /** What programs that build images need of ours: how to reach an engine and the world, and no more. */
-const engineVariables = ['DOCKER_HOST', 'DOCKER_CONTEXT', 'DOCKER_CONFIG', 'DOCKER_CERT_PATH', 'DOCKER_TLS_VERIFY']
 const proxyVariables = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY']
 
 function buildEnvironment(env: NodeJS.ProcessEnv, path: string): Record<string, string> {
-  const names = ['HOME', 'LANG', ...engineVariables, ...proxyVariables, ...proxyVariables.map((name) => name.toLowerCase())]
-  const values = names.flatMap((name) => {
-    const value = env[name]
-    return value === undefined ? [] : [[name, value] as const]
-  })
-  return { ...Object.fromEntries(values), PATH: path }
+  const names = ['HOME', 'LANG', ...proxyVariables, ...proxyVariables.map((name) => name.toLowerCase())]
+  return { ...pickVariables(env, names), ...engineEnvironment(env), PATH: path }
 }
 
 const connectAgainMs = 250

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../test/helpers/until.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { Instance, Target } from '../drivers/targets/target.ts'
@@ -12,6 +12,7 @@ let status: number
 let asked: { keepAlive: boolean }[]
 let onAsk: () => void
 let instance: Instance
+let others: Instance[]
 let serving: string
 let away: number
 let counts: { requests: number; errors: number }
@@ -24,6 +25,7 @@ beforeEach(async () => {
   asked = []
   onAsk = () => undefined
   away = 0
+  others = []
   counts = { requests: 0, errors: 0 }
   serving = 'sha256:new'
   server = createServer((request, response) => {
@@ -32,7 +34,12 @@ beforeEach(async () => {
     response.writeHead(status).end(request.url)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  instance = { digest: 'sha256:new', url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`, running: true }
+  instance = {
+    id: 'one',
+    digest: 'sha256:new',
+    url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`,
+    running: true,
+  }
 })
 afterEach(async () => {
   server.closeAllConnections()
@@ -44,12 +51,13 @@ const target: Target = {
   kind: 'process',
   ...{ stage: unused, activate: unused, retire: unused, clear: unused },
   observe: () => Promise.resolve({ servingDigest: serving, running: [], fence: 1 }),
-  findInstance: () => {
+  openEdges: unused,
+  listInstances: () => {
     if (away > 0) {
       away -= 1
       return Promise.reject(new BelayError({ code: 'unavailable', message: 'away', retryable: true }))
     }
-    return Promise.resolve({ ...instance })
+    return Promise.resolve([{ ...instance }, ...others])
   },
   traffic: () => Promise.resolve({ ...counts }),
 }
@@ -135,6 +143,37 @@ it('a release that died and was started again meanwhile is unhealthy', async () 
 it('one that had died before, and lives, is not', async () => {
   instance = { ...instance, exit: 'was ended by SIGSEGV' }
   expect(await bake({ ...input(), bakeMs: 50 })).toMatchObject({ healthy: true })
+})
+
+describe('of several instances', () => {
+  beforeEach(() => {
+    others = [{ ...instance, id: 'two', url: instance.url.replace('http://', 'http://two@') }]
+  })
+
+  it('each is asked, and one that answers badly keeps all of them from being healthy', async () => {
+    others = [{ ...instance, id: 'two', url: 'http://127.0.0.1:1' }]
+    const report = await waitUntilHealthy(input({ timeoutMs: 100 }))
+    expect(report).toMatchObject({ healthy: false, reason: expect.stringContaining('ECONNREFUSED') })
+  })
+
+  it('they are healthy together after so many good rounds', async () => {
+    expect(await waitUntilHealthy(input())).toEqual({ healthy: true, probes: 6, requests: 0, errors: 0 })
+  })
+
+  it('one that is not there makes the release unhealthy at once', async () => {
+    others = [{ ...instance, id: 'two', running: false, exit: 'was killed: over its memory limit' }]
+    expect(await waitUntilHealthy(input())).toMatchObject({
+      healthy: false,
+      reason: 'its process was killed: over its memory limit',
+    })
+  })
+
+  it('one that dies under traffic makes the release unhealthy', async () => {
+    onAsk = () => {
+      if (asked.length === 4) others = others.map((other) => ({ ...other, exit: 'exited with code 1' }))
+    }
+    expect(await bake({ ...input(), bakeMs: 60_000 })).toMatchObject({ healthy: false, reason: 'its process exited with code 1' })
+  })
 })
 
 it('is unhealthy when the target serves something else', async () => {

@@ -1,4 +1,4 @@
-/** Watches an instance by probing it: until it is healthy (`check`), or for as long as it must stay so (`verify`). */
+/** Watches a release's instances by probing each: until all are healthy (`check`), or for as long as they must stay so (`verify`). */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { HealthReport } from '../contract/activities.ts'
 import { BelayError } from '../domain/errors.ts'
@@ -21,20 +21,22 @@ const longestProbeMs = 5_000
 const unreachableLimitMs = 15_000
 const noTraffic = { requests: 0, errors: 0 }
 
-/** Healthy after `healthyAfter` good probes in a row, within `timeoutMs`; its process gone: unhealthy at once. */
+/** Healthy after `healthyAfter` good rounds in a row, within `timeoutMs`; a process gone: unhealthy at once. */
 export async function waitUntilHealthy(input: WatchInput): Promise<HealthReport> {
   const { health } = input
   const deadline = performance.now() + health.timeoutMs
   let probes = 0
   let row = 0
   let last = ''
-  let exitBefore: string | undefined
-  for await (const { instance, result } of observations(input)) {
-    if (probes === 0) exitBefore = instance.exit
-    if (!instance.running) return { healthy: false, reason: goneReason(instance), probes, ...noTraffic }
-    probes += 1
-    row = result.healthy ? row + 1 : 0
-    if (!result.healthy) last = instance.exit === exitBefore ? result.why : `${result.why}; ${goneReason(instance)}`
+  let exitsBefore: Exits | undefined
+  for await (const round of rounds(input)) {
+    exitsBefore ??= exitsOf(round)
+    const gone = round.find(({ instance }) => !instance.running)
+    if (gone !== undefined) return { healthy: false, reason: goneReason(gone.instance), probes, ...noTraffic }
+    probes += round.length
+    const bad = findBad(round)
+    row = bad === undefined ? row + 1 : 0
+    if (bad !== undefined) last = hasDied(bad.instance, exitsBefore) ? `${bad.why}; ${goneReason(bad.instance)}` : bad.why
     if (row >= health.healthyAfter) return { healthy: true, probes, ...noTraffic }
     if (performance.now() >= deadline) break
   }
@@ -43,14 +45,14 @@ export async function waitUntilHealthy(input: WatchInput): Promise<HealthReport>
 }
 
 /**
- * Watches for `bakeMs`, and never ends on an open question: after a failed probe it goes on until a good one or until
+ * Watches for `bakeMs`, and never ends on an open question: after a failed round it goes on until a good one or until
  * there are `unhealthyAfter` in a row. Then the target must say that it serves this very digest.
  */
 export async function bake(input: WatchInput & { bakeMs: number }): Promise<HealthReport> {
   const { target, environment, digest, health } = input
   const until = performance.now() + input.bakeMs
   const before = await target.traffic(environment, digest)
-  const exitBefore = (await target.findInstance(environment, digest))?.exit
+  const exitsBefore = exitsOf((await target.listInstances(environment, digest)).map((instance) => ({ instance })))
   let probes = 0
   let row = 0
 
@@ -59,13 +61,15 @@ export async function bake(input: WatchInput & { bakeMs: number }): Promise<Heal
     return { healthy: reason === undefined, ...(reason === undefined ? {} : { reason }), probes, ...since(before, traffic) }
   }
 
-  for await (const { instance, result } of observations(input)) {
-    // One that died is started again by its keeper: alive, but no less broken.
-    if (!instance.running || instance.exit !== exitBefore) return report(goneReason(instance))
-    probes += 1
-    row = result.healthy ? 0 : row + 1
-    if (!result.healthy && row >= health.unhealthyAfter) {
-      return report(`GET ${health.http} failed ${String(row)} times in a row: ${result.why}`)
+  for await (const round of rounds(input)) {
+    // One that died is started again where it runs: alive, but no less broken.
+    const gone = round.find(({ instance }) => !instance.running || hasDied(instance, exitsBefore))
+    if (gone !== undefined) return report(goneReason(gone.instance))
+    probes += round.length
+    const bad = findBad(round)
+    row = bad === undefined ? 0 : row + 1
+    if (bad !== undefined && row >= health.unhealthyAfter) {
+      return report(`GET ${health.http} failed ${String(row)} times in a row: ${bad.why}`)
     }
     if (row === 0 && performance.now() >= until) break
   }
@@ -79,28 +83,44 @@ interface Seen {
   result: Probe
 }
 
-/** One look after the other, `intervalMs` apart, without end; throws when the signal is aborted or the target stays away. */
-async function* observations({ target, environment, digest, health, signal }: WatchInput): AsyncGenerator<Seen, void, undefined> {
+/** How each instance ended the last time, by its id. */
+type Exits = ReadonlyMap<string, string | undefined>
+
+function exitsOf(round: readonly Pick<Seen, 'instance'>[]): Exits {
+  return new Map(round.map(({ instance }) => [instance.id, instance.exit]))
+}
+
+function hasDied({ id, exit }: Instance, before: Exits): boolean {
+  return exit !== before.get(id)
+}
+
+function findBad(round: readonly Seen[]): { instance: Instance; why: string } | undefined {
+  for (const { instance, result } of round) if (!result.healthy) return { instance, why: result.why }
+  return undefined
+}
+
+/** One look at all instances after the other, `intervalMs` apart, without end; throws when the signal is aborted or the target stays away. */
+async function* rounds({ target, environment, digest, health, signal }: WatchInput): AsyncGenerator<Seen[], void, undefined> {
   let seenAt = performance.now()
   for (;;) {
     signal.throwIfAborted()
-    const instance = await look()
-    if (instance !== undefined) {
+    const instances = await look()
+    if (instances !== undefined) {
       seenAt = performance.now()
-      const result = await ask(instance)
+      const round = await Promise.all(instances.map(async (instance) => ({ instance, result: await ask(instance) })))
       signal.throwIfAborted()
       // A failed probe of a process that just died is its death, and that is what is told.
-      yield { instance: result.healthy ? instance : ((await look()) ?? instance), result }
+      yield round.every(({ result }) => result.healthy) ? round : refresh(round, (await look()) ?? [])
     }
     await pause(health.intervalMs, undefined, { signal }).catch(() => {
       signal.throwIfAborted()
     })
   }
 
-  async function look(): Promise<Instance | undefined> {
+  async function look(): Promise<Instance[] | undefined> {
     try {
-      const found = await target.findInstance(environment, digest)
-      return found ?? { digest, url: '', running: false, exit: 'is not there' }
+      const found = await target.listInstances(environment, digest)
+      return found.length > 0 ? found : [{ id: '', digest, url: '', running: false, exit: 'is not there' }]
     } catch (error) {
       const away = error instanceof BelayError && error.retryable
       if (!away || performance.now() - seenAt > unreachableLimitMs) throw error
@@ -113,6 +133,10 @@ async function* observations({ target, environment, digest, health, signal }: Wa
     const timeoutMs = Math.min(longestProbeMs, health.timeoutMs)
     return probe(new URL(health.http, instance.url).href, { timeoutMs, signal })
   }
+}
+
+function refresh(round: readonly Seen[], instances: readonly Instance[]): Seen[] {
+  return round.map(({ instance, result }) => ({ instance: instances.find(({ id }) => id === instance.id) ?? instance, result }))
 }
 
 function goneReason({ exit, tail }: Instance): string {

@@ -1,5 +1,6 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
-import { Duration, ListenAddress } from './scalars.ts'
+import { Duration, ListenAddress, Size } from './scalars.ts'
 
 /** Names that people choose; they end in URLs, file names and workflow ids. */
 const name = /^[a-z0-9][a-z0-9_-]{0,62}$/
@@ -36,7 +37,7 @@ const PublicUrl = z.url({ protocol: /^https?$/, error: 'expected an http or http
 
 const Project = z.strictObject({
   repository: Repository,
-  forge: z.enum(['github']).default('github'),
+  forge: z.enum(['github', 'gitea', 'forgejo', 'generic']).default('github'),
   webhook_secret: z.union([Reference, z.array(Reference)], { error: 'expected a reference to a secret' }).optional(),
   status_token: Reference.optional(),
   api_url: PublicUrl.optional(),
@@ -58,9 +59,31 @@ const EnvironmentValue = z.union([z.string(), z.strictObject({ from_secret: z.st
   error: 'expected text in quotes, or { from_secret: name }',
 })
 
+/** How the deployer reaches a container engine; neither: as its own DOCKER_HOST or the program `docker` says. */
+const Engine = z.strictObject({
+  context: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/, { error: 'expected the name of a Docker context' })
+    .optional(),
+  host: z
+    .string()
+    .regex(/^(?:unix:\/\/\/[^\s]+|tcp:\/\/[^\s@/]+|ssh:\/\/[^\s:/]+(?::\d+)?)$/, {
+      error: 'expected unix:///path, tcp://host:port or ssh://user@host, without a password',
+    })
+    .optional(),
+  address: z
+    .string()
+    .refine((text) => isIP(text) !== 0, { error: 'expected an IP address' })
+    .default('127.0.0.1'),
+})
+
 const Environment = z.strictObject({
-  target: z.enum(['process']),
-  edge: z.strictObject({ listen: ListenAddress }),
+  target: z.enum(['process', 'docker']),
+  edge: z.strictObject({ driver: z.enum(['embedded', 'haproxy']).default('embedded'), listen: ListenAddress }),
+  engine: Engine.optional(),
+  instances: z.int().min(1).max(16).optional(),
+  memory: Size.optional(),
+  pids: z.int().min(16).max(100_000).optional(),
   health: Health.prefault({}),
   env: z.record(z.string().regex(variable, { error: 'not a name that a variable may have' }), EnvironmentValue).default({}),
 })
@@ -113,7 +136,8 @@ export const knownKeys: Readonly<Record<string, readonly string[]>> = {
   'registries.*': Object.keys(Registry.shape),
   'projects.*': Object.keys(Project.shape),
   'environments.*': Object.keys(Environment.shape),
-  'environments.*.edge': ['listen'],
+  'environments.*.edge': ['driver', 'listen'],
+  'environments.*.engine': Object.keys(Engine.shape),
   'environments.*.health': Object.keys(Health.shape),
   'secrets.*': Object.keys(Secret.shape),
 }

@@ -32,7 +32,7 @@ export interface ProjectConfig {
   name: string
   /** https, http, ssh or file URL. */
   repository: string
-  forge: 'github'
+  forge: 'github' | 'gitea' | 'forgejo' | 'generic'
   /** Any of these may have signed; empty: every hook is refused. Held in memory only. */
   webhookSecrets: readonly string[]
   /** For commit statuses; absent: the forge is told nothing. Held in memory only. */
@@ -48,10 +48,28 @@ export interface ProjectConfig {
 
 export interface EnvironmentConfig {
   name: string
-  target: 'process'
-  edge: { host: string; port: number }
+  target: 'process' | 'docker'
+  edge: { driver: 'embedded' | 'haproxy'; host: string; port: number }
+  /** Present if and only if the target is `docker`. */
+  docker?: DockerConfig
   health: HealthCheck
   env: Readonly<Record<string, EnvValue>>
+}
+
+export interface DockerConfig {
+  /** A context of the program `docker`, or a host (unix, tcp or ssh); neither: what DOCKER_HOST or the program says. */
+  engine: {
+    context?: string
+    host?: string
+    /** IP address at which the ports that the engine publishes are reached. */
+    address: string
+  }
+  /** How many containers serve a release, 1 to 16. */
+  instances: number
+  /** Of each container; absent: no limit. */
+  memoryBytes?: number
+  /** Processes and threads of each container. */
+  pids: number
 }
 
 export interface SecretConfig {

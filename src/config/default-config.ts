@@ -57,7 +57,7 @@ function defaultEnvironment(name: string, port: number): EnvironmentConfig {
   return {
     name,
     target: 'process',
-    edge: { host: '127.0.0.1', port },
+    edge: { driver: 'embedded', host: '127.0.0.1', port },
     health: { http: '/healthz', intervalMs: 2000, healthyAfter: 1, unhealthyAfter: 3, timeoutMs: 60_000 },
     env: {},
   }

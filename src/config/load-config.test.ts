@@ -78,7 +78,7 @@ test('reads a whole file: references resolved, durations in ms, paths absolute',
       staging: {
         name: 'staging',
         target: 'process',
-        edge: { host: '127.0.0.1', port: 9080 },
+        edge: { driver: 'embedded', host: '127.0.0.1', port: 9080 },
         health: { http: '/up', intervalMs: 250, healthyAfter: 2, unhealthyAfter: 3, timeoutMs: 60_000 },
         env: { MODE: { value: 'test' }, DATABASE_URL: { secret: 'staging_db' } },
       },
@@ -112,6 +112,27 @@ database: { url: { from_env: NEW } }
   })
 })
 
+test('reads an environment of containers: sizes in bytes, where its engine is, and defaults', async () => {
+  const edge = '{ driver: haproxy, listen: 127.0.0.1:9081 }'
+  const config = await parse(`
+projects: { shop: { repository: "file:///srv/shop", forge: gitea } }
+environments:
+  eu: { target: docker, edge: ${edge}, engine: { host: ssh://deploy@eu.example, address: 10.0.0.5 }, instances: 2, memory: 512M, pids: 100 }
+  us: { target: docker, edge: { listen: 127.0.0.1:9082 } }
+`)
+  expect(config.environments).toMatchObject({
+    eu: {
+      edge: { driver: 'haproxy', host: '127.0.0.1', port: 9081 },
+      docker: {
+        engine: { host: 'ssh://deploy@eu.example', address: '10.0.0.5' },
+        ...{ instances: 2, memoryBytes: 512 * 1024 ** 2, pids: 100 },
+      },
+    },
+    us: { docker: { engine: { address: '127.0.0.1' }, instances: 1, pids: 512 } },
+  })
+  expect(config.environments['us']?.docker?.memoryBytes).toBeUndefined()
+})
+
 test('fills in what a short file leaves out', async () => {
   const config = await parse('projects: { shop: { repository: "file:///srv/shop" } }')
   expect(config).toMatchObject({
@@ -126,6 +147,7 @@ test('fills in what a short file leaves out', async () => {
 })
 
 const shop = 'projects:\n  shop:\n    repository: https://git.example/shop.git\n'
+const docker = 'environments:\n  staging:\n    target: docker\n    edge: { listen: 127.0.0.1:9080 }\n'
 const staging = 'environments:\n  staging:\n    target: process\n    edge: { listen: 127.0.0.1:9080 }\n'
 
 describe('says where and what is wrong', () => {
@@ -146,11 +168,31 @@ describe('says where and what is wrong', () => {
     ],
     ['a key to come', `${shop}blobs: { s3: { bucket: belay } }`, ['4:1: blobs: not yet']],
     ['a key to come in a project', `${shop}    fetch: {}`, ['4:5: projects.shop.fetch: not yet']],
-    ['a key to come in an environment', `${shop}${staging}    memory: 1G`, ['8:5: environments.staging.memory: not yet']],
     [
-      'a key to come in an edge',
-      shop + staging.replace('{ listen', '{ driver: haproxy, listen'),
-      ['7:13: environments.staging.edge.driver: not yet'],
+      'what only containers have, for processes',
+      `${shop}${staging}    memory: 1G`,
+      ['8:5: environments.staging.memory: not yet for the target process', 'by the target docker'],
+    ],
+    [
+      'an edge that nobody knows',
+      shop + staging.replace('{ listen', '{ driver: haprxy, listen'),
+      ['7:21: environments.staging.edge.driver: expected embedded, haproxy', 'Did you mean "haproxy"?'],
+    ],
+    [
+      'an engine named twice',
+      `${shop}${docker}    engine: { context: eu, host: "tcp://127.0.0.1:2375" }`,
+      ['8:13: environments.staging.engine: name a context or a host, not both'],
+    ],
+    [
+      'an engine with a password',
+      `${shop}${docker}    engine: { host: "ssh://me:hunter2@host" }`,
+      ['8:21: environments.staging.engine.host: expected unix:///path'],
+    ],
+    ['memory without unit', `${shop}${docker}    memory: "512"`, ['8:13: environments.staging.memory: expected a size', '512M']],
+    [
+      'too little memory',
+      `${shop}${docker}    memory: 1M`,
+      ['8:13: environments.staging.memory: expected a size', 'at least 6M'],
     ],
     [
       'a registry elsewhere that is not reached by https',
@@ -172,10 +214,19 @@ describe('says where and what is wrong', () => {
       `${shop}database: { url: "postgresql://belay:x@127.0.0.1/belay" }`,
       ['4:18: database.url: expected a reference to a secret'],
     ],
-    ['a forge to come', `${shop}    forge: gitlab`, ['4:12: projects.shop.forge: not yet', 'it knows github']],
-    ['a forge misspelt', `${shop}    forge: gihub`, ['4:12: projects.shop.forge: expected github', 'Did you mean "github"?']],
+    ['a forge to come', `${shop}    forge: gitlab`, ['4:12: projects.shop.forge: not yet', 'it knows github, gitea']],
+    [
+      'statuses for a forge that takes none',
+      `${shop}    forge: generic\n    status_token: { from_env: NEW }`,
+      ['5:5: projects.shop.status_token: the forge generic takes no commit statuses'],
+    ],
+    [
+      'a forge misspelt',
+      `${shop}    forge: gihub`,
+      ['4:12: projects.shop.forge: expected github, gitea', 'Did you mean "github"?'],
+    ],
     ['isolation to come', `${shop}    isolation: container`, ['4:16: projects.shop.isolation: not yet']],
-    ['a target to come', shop + staging.replace('process', 'docker'), ['6:13: environments.staging.target: not yet']],
+    ['a target to come', shop + staging.replace('process', 'kubernetes'), ['6:13: environments.staging.target: not yet']],
     ['no target', shop + staging.replace('    target: process\n', ''), ['5:3: environments.staging.target: missing']],
     ['a duration without unit', `${shop}    poll: 60`, ['4:11: projects.shop.poll: expected a duration']],
     [

@@ -5,7 +5,7 @@ import { BelayError } from '../domain/errors.ts'
 import type { EnvValue } from '../domain/plan.ts'
 import { configError } from './config-problem.ts'
 import { ConfigFile } from './config-schema.ts'
-import type { Config, EnvironmentConfig, ProjectConfig, RegistryConfig, SecretConfig } from './config.ts'
+import type { Config, DockerConfig, EnvironmentConfig, ProjectConfig, RegistryConfig, SecretConfig } from './config.ts'
 import { defaultConfig } from './default-config.ts'
 import { explainIssue } from './explain-issue.ts'
 import { checkReferences } from './references.ts'
@@ -97,7 +97,8 @@ function toConfig(written: ConfigFile, file: string, references: ResolvedReferen
       return {
         name,
         target,
-        edge: edge.listen,
+        edge: { driver: edge.driver, ...edge.listen },
+        ...(target === 'docker' ? { docker: toDocker(environment) } : {}),
         health: {
           http,
           intervalMs: interval,
@@ -122,6 +123,18 @@ function toConfig(written: ConfigFile, file: string, references: ResolvedReferen
       }
     }),
     ...(databaseUrl === undefined ? {} : { database: { url: databaseUrl } }),
+  }
+}
+
+const defaultPids = 512
+
+function toDocker({ engine, instances = 1, memory, pids = defaultPids }: ConfigFile['environments'][string]): DockerConfig {
+  const { context, host, address = '127.0.0.1' } = engine ?? {}
+  return {
+    engine: { address, ...(context === undefined ? {} : { context }), ...(host === undefined ? {} : { host }) },
+    instances,
+    pids,
+    ...(memory === undefined ? {} : { memoryBytes: memory }),
   }
 }
 

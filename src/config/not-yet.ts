@@ -4,15 +4,13 @@
 export const keysNotYet: Readonly<Record<string, readonly string[]>> = {
   '': ['blobs', 'users', 'groups', 'watch', 'encryption', 'notifications'],
   'projects.*': ['fetch', 'images'],
-  'environments.*': ['instances', 'memory'],
-  'environments.*.edge': ['driver'],
 }
 
 /** Values, by the path of their key. */
 export const valuesNotYet: Readonly<Record<string, readonly string[]>> = {
-  'projects.*.forge': ['gitlab', 'gitea', 'forgejo', 'bitbucket', 'generic'],
+  'projects.*.forge': ['gitlab', 'bitbucket'],
   'projects.*.isolation': ['bubblewrap', 'container'],
-  'environments.*.target': ['docker', 'kubernetes', 'helm', 'compose', 'ssh'],
+  'environments.*.target': ['kubernetes', 'helm', 'compose', 'ssh'],
   'secrets.*.provider': ['file', 'vault'],
 }
 

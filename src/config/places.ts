@@ -16,6 +16,8 @@ export interface Places {
   temporal: string
   keeper: string
   runner: string
+  /** What the target `docker` keeps: logs of containers that are gone. */
+  containers: string
   /** What the parts of `up` print. */
   partLogs: string
   workspaces: string
@@ -35,6 +37,7 @@ export function placesOf(data: string, options: { work?: string | undefined; roo
     temporal: `${base}/temporal`,
     keeper: `${base}/keeper`,
     runner: `${base}/runner`,
+    containers: `${base}/containers`,
     partLogs: `${base}/parts`,
     workspaces: `${work}/workspaces`,
     apps: `${work}/apps`,

@@ -26,7 +26,9 @@ export function checkReferences(yaml: PositionedYaml): ConfigProblem[] {
         ...refuseOurVariables(yaml, ['environments', name, 'env', variable]),
       ]),
     ),
+    ...names('projects').flatMap((name) => checkStatuses(yaml, name)),
     ...names('registries').flatMap((name) => checkCredentials(yaml, name)),
+    ...names('environments').flatMap((name) => checkTarget(yaml, name)),
     ...checkAddresses(yaml, names('environments')),
   ]
 }
@@ -36,6 +38,46 @@ function refuseOurVariables(yaml: PositionedYaml, path: Path): ConfigProblem[] {
   if (variable !== 'PORT') return []
   const hint = 'Belay gives every instance a free port in PORT; take it out.'
   return [{ ...yaml.keyPositionOf(path), path: path.join('.'), message: 'PORT is not yours to set', hint }]
+}
+
+/** What only containers have is never accepted and ignored elsewhere. */
+function checkTarget(yaml: PositionedYaml, name: string): ConfigProblem[] {
+  const path = ['environments', name]
+  const environment = mapAt(yaml.data, path)
+  const engine = mapAt(yaml.data, [...path, 'engine'])
+  const both = Object.hasOwn(engine, 'context') && Object.hasOwn(engine, 'host')
+  const twice = both
+    ? [
+        {
+          ...yaml.positionOf([...path, 'engine']),
+          path: [...path, 'engine'].join('.'),
+          message: 'name a context or a host, not both',
+        },
+      ]
+    : []
+  if (environment['target'] !== 'process') return twice
+  return ['engine', 'instances', 'memory', 'pids']
+    .filter((key) => Object.hasOwn(environment, key))
+    .map((key) => ({
+      ...yaml.keyPositionOf([...path, key]),
+      path: [...path, key].join('.'),
+      message: 'not yet for the target process',
+      hint: `"${key}" is carried out by the target docker; take it out.`,
+    }))
+}
+
+/** Nobody takes statuses at the far end of Standard Webhooks. */
+function checkStatuses(yaml: PositionedYaml, name: string): ConfigProblem[] {
+  const project = mapAt(yaml.data, ['projects', name])
+  if (project['forge'] !== 'generic') return []
+  return ['status_token', 'api_url']
+    .filter((key) => Object.hasOwn(project, key))
+    .map((key) => ({
+      ...yaml.keyPositionOf(['projects', name, key]),
+      path: ['projects', name, key].join('.'),
+      message: 'the forge generic takes no commit statuses',
+      hint: `Take "${key}" out.`,
+    }))
 }
 
 function checkCredentials(yaml: PositionedYaml, name: string): ConfigProblem[] {

@@ -34,6 +34,19 @@ export const Duration = z.string({ error: 'expected a duration' }).transform((te
   return z.NEVER
 })
 
+const unitsBytes = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 } as const
+
+/** A size in the file, as bytes. */
+export const Size = z.string({ error: 'expected a size' }).transform((text, context) => {
+  const match = /^(\d{1,7})([KMG])$/.exec(text)
+  const bytes = match === null ? 0 : Number(match[1]) * unitsBytes[match[2] as keyof typeof unitsBytes]
+  if (bytes >= leastMemory) return bytes
+  context.addIssue({ code: 'custom', message: 'expected a size', params: { hint: 'Write 512M or 2G; at least 6M.' } })
+  return z.NEVER
+})
+/** An engine takes no less. */
+const leastMemory = 6 * unitsBytes.M
+
 /** An address to listen at, with a port of its own. */
 export const ListenAddress = z.string({ error: 'expected host:port' }).transform((text, context) => {
   const address = parseAddress(text)

@@ -114,10 +114,16 @@ const broken: Broken[] = [
     says: 'did you mean "staging"?',
   },
   {
-    rule: 'an image of a Dockerfile that is deployed',
+    rule: 'an image of a Dockerfile that is deployed to a process',
     text: 'steps: { a: { build_image: { repository: main/a } }, d: { deploy: { environment: staging } } }',
-    mistakes: ['1:59 not_yet'],
+    mistakes: ['1:82 unfit_image'],
     says: '`builder: pack`',
+  },
+  {
+    rule: 'an image that stays on disk and is deployed to containers',
+    text: `steps:\n  a: { ${image} }\n  d: { deploy: { environment: eu } }\n`,
+    mistakes: ['3:31 unfit_image'],
+    says: 'main/app',
   },
   {
     rule: 'a registry that the operator has not',

@@ -1,6 +1,7 @@
 import type { FinallyStep, Plan, PlanStep } from '../domain/plan.ts'
 import { planLimits } from '../domain/plan.ts'
 import type { Trigger } from '../domain/trigger.ts'
+import { checkTargets } from './check-targets.ts'
 import { compileFinally, compileStep } from './compile-step.ts'
 import { defaults } from './defaults.ts'
 import { canonicalJson } from './digest-plan.ts'
@@ -36,6 +37,7 @@ export function compilePipeline({
   const match = matchesTrigger(document, trigger)
   if (match !== true) return { skipped: match }
   const problems = [...lintPipeline(document), ...checkRules(document, rules)]
+  if (problems.length === 0) problems.push(...checkTargets(document, rules))
   if (problems.length > 0) return { problems: sortProblems(problems) }
 
   const sources = addImpliedRelease(document.steps)

@@ -16,11 +16,29 @@ export function lintReleases(document: PipelineDocument): Problem[] {
     const hint = 'choose another name, or write a `release` step'
     return [problemAtKey(places, [root, implied.id], { code: 'reserved_name', message, hint })]
   }
+  const context = contextOf(document)
+  return document.steps.flatMap((step) => [...lintDeploy(context, step), ...lintRelease(context, step)])
+}
+
+/** By deployment: the image that its release is made of. Only where `lintReleases` found nothing wrong. */
+export function imagesOfDeployments(document: PipelineDocument): Map<string, StepSource> {
+  const { steps, before } = contextOf(document)
+  return new Map(
+    document.steps.flatMap((step) => {
+      const release = step.kind === 'deploy' ? before(step.id).find((other) => other.kind === 'release') : undefined
+      const from = release?.body.kind === 'release' ? release.body.release.from : []
+      const image = steps.find((other) => other.kind === 'build_image' && from.includes(other.id))
+      return image === undefined ? [] : [[step.id, image] as const]
+    }),
+  )
+}
+
+function contextOf(document: PipelineDocument): Context {
+  const implied = findImpliedRelease(document.steps)
   const steps = addImpliedRelease(document.steps)
   const nodes = resolveNeeds({ steps, stages: document.stages })
   const ancestors = ancestorsOf(implied === undefined ? nodes : needImpliedRelease(nodes, steps, implied))
-  const context: Context = { document, steps, before: (id) => steps.filter((step) => ancestors.get(id)?.has(step.id) === true) }
-  return document.steps.flatMap((step) => [...lintDeploy(context, step), ...lintRelease(context, step)])
+  return { document, steps, before: (id) => steps.filter((step) => ancestors.get(id)?.has(step.id) === true) }
 }
 
 interface Context {
@@ -36,7 +54,7 @@ function lintDeploy({ document, steps, before }: Context, step: StepSource): Pro
   const path = ['steps', step.id, 'deploy']
   const upstream = before(step.id).filter((other) => other.kind === 'release')
   const [only] = upstream
-  if (only !== undefined && upstream.length === 1) return refuseDockerfile(document, path, imageOf(steps, only))
+  if (only !== undefined && upstream.length === 1) return []
   if (upstream.length > 1) {
     const names = upstream.map((other) => other.id).join(', ')
     const hint = 'a deployment takes one release: let `needs` lead to one only'
@@ -46,20 +64,6 @@ function lintDeploy({ document, steps, before }: Context, step: StepSource): Pro
   }
   const message = `"${step.id}" has no release to deploy`
   return [problemAtKey(document.places, path, { code: 'no_release', message, hint: adviseRelease(steps) })]
-}
-
-/** The image that a release is made of. */
-function imageOf(steps: readonly StepSource[], release: StepSource): StepSource | undefined {
-  const from = release.body.kind === 'release' ? release.body.release.from : []
-  return steps.find((step) => step.kind === 'build_image' && from.includes(step.id))
-}
-
-/** The one target that there is runs what `pack` made. */
-function refuseDockerfile(document: PipelineDocument, path: string[], image: StepSource | undefined): Problem[] {
-  if (image?.body.kind !== 'build_image' || image.body.buildImage.builder === 'pack') return []
-  const message = `deploying the image of a Dockerfile (${image.id}) is not carried out yet`
-  const hint = 'the target `process` runs images of `builder: pack`; without `deploy` the image is built and pushed'
-  return [problemAtKey(document.places, path, { code: 'not_yet', message, hint })]
 }
 
 function adviseRelease(steps: readonly StepSource[]): string {

@@ -25,6 +25,7 @@ export type ProblemCode =
   | 'unknown_registry'
   | 'no_release'
   | 'several_releases'
+  | 'unfit_image'
   | 'loosens_health'
 
 /** Both count from 1; a column is a UTF-16 code unit. */

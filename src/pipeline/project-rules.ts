@@ -4,11 +4,15 @@ import { findNearestWord, suggestWord } from './nearest-word.ts'
 import type { KeyPath, Places, Problem } from './problem.ts'
 import { problemAtValue, quote, sortProblems } from './problem.ts'
 
+export type EnvironmentTarget = 'process' | 'docker'
+
 /** What the operator allows a project. */
 export interface ProjectRules {
   project: string
   /** Environments that its pipelines may deploy to. */
   environments: string[]
+  /** By environment: the target that reaches it; absent: not known, so nothing is said of it. */
+  environmentTargets?: Record<string, EnvironmentTarget>
   /** By environment: the check that a pipeline may only tighten. */
   environmentHealth?: Record<string, HealthCheck>
   /** Names of the secrets that it may use. */

@@ -20,7 +20,8 @@ export const push: Trigger = {
 
 export const rules: ProjectRules = {
   project: 'shop',
-  environments: ['staging', 'production'],
+  environments: ['staging', 'production', 'eu'],
+  environmentTargets: { staging: 'process', production: 'process', eu: 'docker' },
   environmentHealth: {
     production: { http: '/healthz', intervalMs: 2_000, healthyAfter: 2, unhealthyAfter: 3, timeoutMs: 60_000 },
   },

@@ -1,3 +1,4 @@
+import { checkTargets } from './check-targets.ts'
 import type { PipelineDocument } from './document.ts'
 import { lintPipeline } from './lint.ts'
 import type { PipelineFile } from './parse.ts'
@@ -16,5 +17,7 @@ export function validatePipeline(
   const problems = 'document' in read ? lintPipeline(read.document) : read.problems
   const sketch = 'document' in read ? read.document : read.sketch
   const all = rules === undefined || sketch === undefined ? problems : [...problems, ...checkRules(sketch, rules)]
-  return 'document' in read && all.length === 0 ? { document: read.document } : { problems: sortProblems(all) }
+  const fit = 'document' in read && rules !== undefined && all.length === 0 ? checkTargets(read.document, rules) : []
+  const found = [...all, ...fit]
+  return 'document' in read && found.length === 0 ? { document: read.document } : { problems: sortProblems(found) }
 }

@@ -77,6 +77,34 @@ test('a commit is pending while its run goes on, and then what became of it', as
   expect(logged()).not.toContain(token)
 })
 
+test.each(['gitea', 'forgejo'] as const)('a commit of %s is pending, and in the end exactly what became of it', async (name) => {
+  start({ forge: name, apiUrl: `${forge.url}/api/v1` })
+  const run = await begin()
+  await told(1)
+  forge.faults = ['reset', { status: 401 }]
+  await run.end('succeeded')
+  await told(2)
+  await settled()
+  const common = {
+    path: `/api/v1/repos/acme/shop/statuses/${run.sha}`,
+    authorization: `token ${token}`,
+    context: 'belay/release',
+    target_url: `https://belay.example/api/v1/runs/${run.id}`,
+  }
+  expect(forge.taken).toEqual([
+    { ...common, state: 'pending', description: 'Run 1 running' },
+    { ...common, state: 'success', description: 'Run 1 succeeded' },
+  ])
+  expect(logged()).not.toContain(token)
+})
+
+test('a forge that takes no statuses is told nothing, and nothing is left', async () => {
+  await (await begin()).end('succeeded')
+  start({ forge: 'generic' })
+  await settled()
+  expect(forge.asked).toBe(0)
+})
+
 test('whatever the forge does at first, the last word is told, once', async () => {
   forge.faults = ['reset', { status: 500 }, { status: 401 }, { status: 404 }, { status: 429, headers: { 'retry-after': '0' } }]
   const run = await begin()

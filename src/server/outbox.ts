@@ -52,7 +52,7 @@ async function loop(deps: OutboxDeps, owner: string, signal: AbortSignal): Promi
       const items = await deps.store.outbox.lease({ owner, leaseMs, limit: batch })
       await Promise.all(items.map((item) => deliver(deps, item, signal)))
       failures = 0
-      if (items.length === 0) await Promise.race([deps.store.outbox.wait(waitMs), whenAborted(signal)])
+      if (items.length === 0) await orAborted(deps.store.outbox.wait(waitMs), signal)
     } catch (error) {
       failures += 1
       deps.log.error({ error: messageOf(error) }, 'the outbox cannot be read or written')
@@ -61,10 +61,13 @@ async function loop(deps: OutboxDeps, owner: string, signal: AbortSignal): Promi
   }
 }
 
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+/** What is waited for or the end, whichever is first; of the other nothing stays behind. */
+async function orAborted(wait: Promise<void>, signal: AbortSignal): Promise<void> {
+  let stop = (): void => undefined
+  const aborted = new Promise<void>((resolve) => (stop = resolve))
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
+  await Promise.race([wait, aborted]).finally(() => signal.removeEventListener('abort', stop))
 }
 
 /** Throws only if the store does. */

@@ -47,7 +47,11 @@ export const rooms: Readonly<Record<string, Room>> = {
     uses: ['^src/(contract|domain|process|registry)/', ...portsAndRegistries('isolation', 'builders')],
     packages: ['picomatch', 'zod', '@temporalio/common'],
   },
-  embedded: { uses: ['^src/(domain|config|process)/'], packages: ['httpxy', '@temporalio/client', '@temporalio/worker', 'zod'] },
+  embedded: {
+    // The keeper owns the edges.
+    uses: ['^src/(domain|config|process)/', ...portsAndRegistries('edges')],
+    packages: ['@temporalio/client', '@temporalio/worker', 'zod'],
+  },
   cli: { uses: ['^src/(api|domain|pipeline|config|process)/'], packages: ['commander', 'pino', 'zod', 'yaml'] },
   config: { uses: ['^src/(domain|process)/'], packages: ['yaml', 'zod'] },
   process: { uses: ['^src/domain/'], packages: ['execa', 'libsql'] },
@@ -63,14 +67,15 @@ export const startingCommands = {
 export const drivers = {
   /** `$1` is the port, `$2` the driver: never a sibling, and never the registry that lists it. */
   uses: ['^src/domain/', '^src/process/', '^src/registry/', '^src/drivers/$1/$2/', '^src/drivers/$1/(?!index[.])[^/]+[.]ts$'],
-  mentions: ['^src/contract/'],
-  packages: ['tar-stream', 'picomatch', 'zod'],
+  mentions: ['^src/contract/', '^src/drivers/edges/edge[.]ts$'],
+  packages: ['tar-stream', 'picomatch', 'zod', 'httpxy'],
 }
 
 /** Ports hold interfaces; a registry lists the drivers of its own port. */
 export const ports = {
   uses: ['^src/domain/', '^src/process/', '^src/registry/', '^src/drivers/$1/'],
-  mentions: ['^src/contract/'],
+  /** A target's instances are what an edge sends traffic to. */
+  mentions: ['^src/contract/', '^src/drivers/edges/edge[.]ts$'],
 }
 
 export const workers = { packages: [...temporal, 'pino'] }

@@ -90,7 +90,15 @@ function makeConfig(data: string, changes: Partial<Config> = {}): Config {
     listen: { host: '127.0.0.1', port: 0 },
     publicUrl: 'http://belay.example',
     projects: { shop: makeProject() },
-    environments: { staging: { name: 'staging', target: 'process', edge: { host: '127.0.0.1', port: 9080 }, health, env: {} } },
+    environments: {
+      staging: {
+        name: 'staging',
+        target: 'process',
+        edge: { driver: 'embedded', host: '127.0.0.1', port: 9080 },
+        health,
+        env: {},
+      },
+    },
     secrets: {},
     runners: { slots: 1, labels: [] },
     registries: {},

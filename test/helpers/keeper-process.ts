@@ -1,12 +1,12 @@
 /** The keeper as a process of its own, from the compiled code: to be killed. And what it would leave behind. */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { isKeeperUp, stopKeeper } from '../../src/embedded/keeper/keeper-presence.ts'
 import { keeperSocket } from '../../src/embedded/keeper/keeper-socket.ts'
-import { isAlive, type ProcessIdentity } from '../../src/process/identity.ts'
+import { findIdentity, findTagged, isAlive, type ProcessIdentity } from '../../src/process/identity.ts'
 import { stopGroup } from '../../src/process/spawn.ts'
 import { until } from './until.ts'
 
@@ -62,9 +62,18 @@ export function livingApps(directory: string): ProcessIdentity[] {
   return all.filter(isAlive)
 }
 
-/** Ends the keeper of this directory, if there is one, and every application it has left. */
+/** The processes of its edges that are alive: those of the driver `haproxy`. */
+export function livingEdges(directory: string): ProcessIdentity[] {
+  const edges = `${directory}/edges`
+  if (!existsSync(edges)) return []
+  const places = readdirSync(edges).map((environment) => `${edges}/${environment}/haproxy`)
+  return places.flatMap((place) => findTagged('BELAY_EDGE', place)).flatMap((pid) => findIdentity(pid) ?? [])
+}
+
+/** Ends the keeper of this directory, if there is one, and every application and edge it has left. */
 export async function endKeeper(directory: string): Promise<void> {
   await stopKeeper(keeperSocket(directory))
-  await Promise.all(livingApps(directory).map((identity) => stopGroup(identity, 0)))
+  const left = [...livingApps(directory), ...livingEdges(directory)]
+  await Promise.all(left.map((identity) => stopGroup(identity, 0)))
   rmSync(dirname(keeperSocket(directory)), { recursive: true, force: true })
 }

@@ -67,12 +67,21 @@ export interface SystemOptions {
   poll?: string
   /** The repository to use instead, which its owner makes, commits to and stops; then `example` and `files` say nothing. */
   repository?: GitRepository
-  /** Default: `production`. */
-  environments?: string[]
+  /** Default: `production`. By name, or with what is not the default. */
+  environments?: string[] | Record<string, EnvironmentOptions>
   /** More of the configuration: whole keys of the top level. */
   config?: string
   /** Further environment variables of `up`. */
   env?: Record<string, string>
+}
+
+export interface EnvironmentOptions {
+  /** Default: `process`. */
+  target?: 'process' | 'docker'
+  /** Default: `embedded`. */
+  driver?: 'embedded' | 'haproxy'
+  /** More of its configuration, as in a flow map: `instances: 2, memory: 64M`. */
+  more?: string
 }
 
 const top = fileURLToPath(new URL(import.meta.url.includes('/dist/') ? '../../..' : '../..', import.meta.url))
@@ -85,11 +94,12 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const data = join(directory, 'data')
   const secret = randomBytes(24).toString('hex')
   const port = await findFreePort()
+  const wanted = namedEnvironments(options.environments ?? ['production'])
   const edges: Record<string, string> = {}
-  for (const name of options.environments ?? ['production']) edges[name] = `127.0.0.1:${String(await findFreePort())}`
+  for (const name of Object.keys(wanted)) edges[name] = `127.0.0.1:${String(await findFreePort())}`
   const repository = options.repository ?? (await makeRepository(directory, options))
   const config = join(directory, 'belay.config.yml')
-  writeFileSync(config, configText({ port, edges, repository: repository.url, poll: options.poll, more: options.config }))
+  writeFileSync(config, configText({ port, edges, wanted, repository: repository.url, poll: options.poll, more: options.config }))
 
   const printed: string[] = []
   let up = await startUp()
@@ -181,18 +191,25 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   }
 }
 
+function namedEnvironments(environments: NonNullable<SystemOptions['environments']>): Record<string, EnvironmentOptions> {
+  return Array.isArray(environments) ? Object.fromEntries(environments.map((name) => [name, {}])) : environments
+}
+
 interface ConfigText {
   port: number
   edges: Record<string, string>
+  wanted: Record<string, EnvironmentOptions>
   repository: string
   poll: string | undefined
   more: string | undefined
 }
 
-function configText({ port, edges, repository, poll, more }: ConfigText): string {
-  const environments = Object.entries(edges).map(
-    ([name, edge]) => `  ${name}: { target: process, edge: { listen: "${edge}" }, health: { http: /healthz } }\n`,
-  )
+function configText({ port, edges, wanted, repository, poll, more }: ConfigText): string {
+  const environments = Object.entries(edges).map(([name, edge]) => {
+    const { target = 'process', driver = 'embedded', more: further = '' } = wanted[name] ?? {}
+    const rest = further === '' ? '' : `, ${further}`
+    return `  ${name}: { target: ${target}, edge: { driver: ${driver}, listen: "${edge}" }, health: { http: /healthz }${rest} }\n`
+  })
   return `listen: 127.0.0.1:${String(port)}
 projects:
   hello:

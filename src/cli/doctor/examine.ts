@@ -5,10 +5,14 @@ import { findIdentity } from '../../process/identity.ts'
 import type { Io } from '../io.ts'
 import { findUpState } from '../up/up-file.ts'
 import type { Finding, Machine } from './check.ts'
+import { checkDatabase, checkEngines, checkHaproxy, checkRegistries } from './outside.ts'
 import { checkData, checkDisk, checkPorts, checkTrust } from './machine.ts'
 import { checkBundle, checkGit, checkNode, checkTemporal } from './programs.ts'
 
-const checks = [checkNode, checkGit, checkTemporal, checkBundle, checkData, checkDisk, checkPorts, checkTrust]
+const checks = [
+  ...[checkNode, checkGit, checkTemporal, checkBundle, checkEngines, checkHaproxy],
+  ...[checkRegistries, checkDatabase, checkData, checkDisk, checkPorts, checkTrust],
+]
 
 /** Looks at everything and changes nothing. */
 export async function examine(io: Io, flags: { config?: string; data?: string }): Promise<Finding[]> {

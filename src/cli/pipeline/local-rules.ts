@@ -1,4 +1,5 @@
 import { loadConfig } from '../../config/load-config.ts'
+import { rulesOfProject } from '../../config/rules-of-project.ts'
 import type { EnvValue } from '../../domain/plan.ts'
 import { BelayError } from '../../domain/errors.ts'
 import type { PipelineDocument } from '../../pipeline/document.ts'
@@ -14,15 +15,7 @@ export async function rulesOfConfig(io: Io, file: string, named: string | undefi
     const message = named === undefined ? 'which project is this?' : `there is no project "${named}" in ${file}`
     throw new BelayError({ code: 'invalid_input', message, hint: `Name one with --project: ${names.join(', ')}.` })
   }
-  const environments = Object.values(config.environments).filter(({ name }) => project.environments.includes(name))
-  return {
-    project: project.name,
-    environments: [...project.environments],
-    environmentHealth: Object.fromEntries(environments.map(({ name, health }) => [name, health])),
-    secrets: Object.values(config.secrets).flatMap(({ name, projects }) => (projects.includes(project.name) ? [name] : [])),
-    registries: Object.keys(config.registries),
-    source: project.repository,
-  }
+  return rulesOfProject(config, project)
 }
 
 /** Without a configuration a pipeline may have all it asks for: its environments, secrets and registries are taken to be there. */

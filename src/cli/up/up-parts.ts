@@ -13,6 +13,7 @@ import type { Part } from '../../embedded/supervisor/part.ts'
 import { temporalPart } from '../../embedded/supervisor/temporal-part.ts'
 import type { KeeperInput, MainInput, RunnerInput, TemporalAt } from '../part/part-input.ts'
 import { defaults } from '../../pipeline/defaults.ts'
+import { engineEnvironment, pickVariables } from '../../process/engine-environment.ts'
 
 export interface UpPartsOptions {
   config: Config
@@ -54,7 +55,7 @@ function main({ config, places, temporal, env }: UpPartsOptions): Part {
     ...program('main'),
     cwd: places.data,
     // The operator's whole environment: secrets of the provider `env` are looked up in it.
-    env: definedOnly(env),
+    env: pickVariables(env, Object.keys(env)),
     input: () => JSON.stringify(input),
     directory: places.partLogs,
     readyTimeoutMs,
@@ -106,16 +107,5 @@ const proxies = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY']
 const handedOn = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', ...proxies, ...proxies.map((name) => name.toLowerCase())]
 
 export function plainEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
-  return definedOnly(Object.fromEntries(handedOn.map((name) => [name, env[name]])))
-}
-
-const engineVariables = ['DOCKER_HOST', 'DOCKER_CONTEXT', 'DOCKER_CONFIG', 'DOCKER_CERT_PATH', 'DOCKER_TLS_VERIFY']
-
-/** How the `docker` program finds its engine. Steps get none of it. */
-function engineEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
-  return definedOnly(Object.fromEntries(engineVariables.map((name) => [name, env[name]])))
-}
-
-function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+  return pickVariables(env, handedOn)
 }

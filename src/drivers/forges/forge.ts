@@ -11,16 +11,28 @@ export interface Forge {
   readonly name: string
   /** Is this one of ours, by its headers? */
   recognises(headers: HookHeaders): boolean
-  /** True if one of the secrets signed exactly these bytes; constant time in the signature; false if there is no secret. */
-  verify(input: { headers: HookHeaders; body: Buffer; secrets: readonly string[] }): boolean
+  /**
+   * True if one of the secrets signed exactly these bytes; constant time in the signature; false if there is no secret. `now`
+   * (ms) is for forges that sign a timestamp: one too far from it is false, for the same work.
+   */
+  verify(input: { headers: HookHeaders; body: Buffer; secrets: readonly string[]; now: number }): boolean
   /** The sender's own id of the delivery: the same for a redelivery. Undefined if the headers name none. */
   findDeliveryId(headers: HookHeaders): string | undefined
-  /** Name of the event, for people. */
-  eventOf(headers: HookHeaders): string
+  /** Name of the event, for people: at most 100 characters. */
+  eventOf(input: { headers: HookHeaders; body: unknown }): string
   /** A trigger, or why nothing starts. Unknown events and shapes are ignored with a reason, never an error. */
   parseDelivery(input: { headers: HookHeaders; body: unknown }): ParsedDelivery
   /** How it is told what became of a commit; absent: it cannot be told. The one part of a forge that reaches the network. */
   statuses?: CommitStatuses
+}
+
+/** What is there, in a shape that any forge's delivery id has; the store keeps it. */
+export function readDeliveryId(header: HookHeaders[string]): string | undefined {
+  return typeof header === 'string' && /^[\w.:-]{1,100}$/.test(header) ? header : undefined
+}
+
+export function readEvent(name: HookHeaders[string]): string {
+  return typeof name === 'string' ? name.slice(0, 100) : 'unknown'
 }
 
 export const commitStates = ['pending', 'success', 'failure', 'error'] as const

@@ -4,6 +4,8 @@ import type { ReleaseRef } from '../../domain/release.ts'
 /** A running instance of a release, as the deployer may probe it. */
 export interface Instance {
   digest: string
+  /** Unique, and never used again for another one. */
+  id: string
   /** Base URL for health probes, straight to the instance and past the edge. */
   url: string
   /** False once its process has gone; `exit` says how, and `tail` what it last printed. */
@@ -30,16 +32,18 @@ export interface Target {
   observe(environment: string): Promise<Observation>
   /**
    * Starts the release from its image, by digest, beside what serves; with `alone`, after traffic was taken off and everything
-   * else was stopped. Returns when its process was started.
+   * else was stopped. Returns when all its instances were started.
    */
-  stage(operation: Operation, release: ReleaseRef, options: { alone: boolean }): Promise<Instance>
-  /** The instance of that digest, if there is one. */
-  findInstance(environment: string, digest: string): Promise<Instance | undefined>
-  /** Switches traffic to the running instance of that digest; requests in flight end where they began. */
+  stage(operation: Operation, release: ReleaseRef, options: { alone: boolean }): Promise<void>
+  /** The instances of that digest, as many as were asked for; none if it was never staged or has been retired. */
+  listInstances(environment: string, digest: string): Promise<Instance[]>
+  /** Switches traffic to the running instances of that digest; requests in flight end where they began. */
   activate(operation: Operation, digest: string): Promise<{ previousDigest?: string }>
   /** Drains, then stops every instance that traffic does not go to. */
   retire(operation: Operation): Promise<void>
   /** Takes traffic off and stops every instance. */
   clear(operation: Operation): Promise<void>
   traffic(environment: string, digest: string): Promise<Traffic>
+  /** Has all edges listen, so that environments answer (503) before their first release. */
+  openEdges(): Promise<void>
 }

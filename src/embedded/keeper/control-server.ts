@@ -4,8 +4,16 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { z } from 'zod'
 import { BelayError, errorCodes } from '../../domain/errors.ts'
 import type { EnvironmentKeeper } from './environment-keeper.ts'
-import { ActivateRequest, EdgeRequest, EnvironmentName, Operation, StageRequest } from './keeper-api.ts'
-import { ensureSocketDirectory } from './keeper-socket.ts'
+import {
+  ActivateRequest,
+  DrainedRequest,
+  EdgeRequest,
+  EnvironmentName,
+  Operation,
+  RouteRequest,
+  StageRequest,
+} from './keeper-api.ts'
+import { ensureSocketDirectory } from '../../process/socket-directory.ts'
 
 export interface ControlServerOptions {
   socket: string
@@ -72,6 +80,12 @@ async function dispatch(request: IncomingMessage, options: ControlServerOptions)
       return environment.retire(Operation.parse(await readJson(request)))
     case 'POST clear':
       return environment.clear(Operation.parse(await readJson(request)))
+    case 'POST route':
+      return environment.route(RouteRequest.parse(await readJson(request)))
+    case 'POST unroute':
+      return environment.unroute(Operation.parse(await readJson(request)))
+    case 'POST drained':
+      return environment.drained(DrainedRequest.parse(await readJson(request)))
     default:
       throw unknownOperation(request)
   }

@@ -1,13 +1,22 @@
 /** One environment as the keeper holds it: its edge, its instances, and the operations that change them. */
 import { resolve, sep } from 'node:path'
-import { BelayError, messageOf } from '../../domain/errors.ts'
+import { BelayError } from '../../domain/errors.ts'
+import type { Totals } from '../../drivers/edges/edge.ts'
 import type { AppFiles } from './app-files.ts'
-import { createEdge } from './edge.ts'
+import { createEdgeKeeper, type EdgeKeeper } from './edge-keeper.ts'
 import { createFence } from './fencing.ts'
 import { createInstances } from './instances.ts'
-import type { ActivateRequest, EdgeRequest, EnvironmentView, InstanceView, Operation, StageRequest } from './keeper-api.ts'
-import type { InstanceRecord, StateStore } from './keeper-state.ts'
-import { createTraffic, type Totals, type Traffic } from './traffic.ts'
+import type {
+  ActivateRequest,
+  DrainedRequest,
+  EdgeRequest,
+  EnvironmentView,
+  InstanceView,
+  Operation,
+  RouteRequest,
+  StageRequest,
+} from './keeper-api.ts'
+import type { EnvironmentRecord, InstanceRecord, StateStore } from './keeper-state.ts'
 
 export interface EnvironmentKeeper {
   setEdge(request: EdgeRequest): Promise<EdgeRequest>
@@ -15,6 +24,10 @@ export interface EnvironmentKeeper {
   activate(request: ActivateRequest): Promise<unknown>
   retire(operation: Operation): Promise<unknown>
   clear(operation: Operation): Promise<unknown>
+  /** Traffic to instances that are not the keeper's. */
+  route(request: RouteRequest): Promise<unknown>
+  unroute(operation: Operation): Promise<unknown>
+  drained(request: DrainedRequest): Promise<void>
   view(): EnvironmentView
   totals(): Record<string, Totals>
   /** After a start of the keeper: adopts, starts again, listens where it listened. */
@@ -30,6 +43,8 @@ export interface EnvironmentKeeperOptions {
   /** Releases lie below it, and nothing else is started. */
   apps: string
   totals: Record<string, Totals>
+  /** Directory of this environment's edges. */
+  edges: string
   log(line: string): void
 }
 
@@ -38,64 +53,44 @@ const graceMs = 10_000
 /** When all of Belay stops there is less time. */
 const stopDrainMs = 5_000
 const stopGraceMs = 4_000
-const listenAgainMs = 500
 const tailBytes = 8_192
 
 export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): EnvironmentKeeper {
   const { name, store, files, log } = options
-  const fence = createFence(name, store)
-  const instances = createInstances({ environment: name, store, files, log })
-  const traffic = createTraffic(options.totals)
-  const edge = createEdge({ traffic, route: () => findServing(store, name) })
-  let listenAgain: NodeJS.Timeout | undefined
-  let stopped = false
+  const edge = createEdgeKeeper({ name, store, directory: options.edges, totals: options.totals, log })
+  const fence = createFence(name, store, () => edge.settle())
+  const instances = createInstances({ environment: name, store, files, onMoved: () => void edge.refresh(), log })
 
   const find = (digest: string): InstanceRecord | undefined =>
     store.read(name).instances.find((instance) => instance.digest === digest && !instance.stopping)
-
-  async function listen(address: EdgeRequest): Promise<void> {
-    try {
-      await edge.listen(address)
-    } catch (error) {
-      log(`${name}: ${messageOf(error)}; trying again`)
-      if (!stopped) listenAgain = setTimeout(() => void listen(address), listenAgainMs)
-    }
-  }
 
   /** Drains, then stops. A newer owner ends the wait: what is not being stopped by then is left as it is. */
   async function putAway(records: readonly InstanceRecord[], signal: AbortSignal): Promise<void> {
     await Promise.all(
       records.map(async ({ id }) => {
-        await traffic.drained(id, drainMs, signal)
+        await edge.drained(id, drainMs, signal)
         await unlessAborted(instances.stop(id, graceMs), signal)
       }),
     )
   }
 
+  async function takeOff(): Promise<void> {
+    await edge.switchTo({ upstreams: [] })
+    store.update(name, (draft) => {
+      delete draft.active
+      draft.upstreams = []
+    })
+  }
+
   /** For a release that cannot run beside another: requests are answered 503 from here until it is activated. */
   async function makeWay(digest: string, signal: AbortSignal): Promise<void> {
     const others = store.read(name).instances.filter((instance) => instance.digest !== digest)
-    if (store.read(name).active !== digest) {
-      store.update(name, (draft) => {
-        delete draft.active
-      })
-    }
+    if (store.read(name).active !== digest) await takeOff()
     await putAway(others, signal)
   }
 
   return {
-    async setEdge({ host, port }) {
-      const known = edge.address()
-      const wanted = port === 0 && known?.host === host ? known : { host, port }
-      clearTimeout(listenAgain)
-      const address = await edge.listen(wanted)
-      if (store.read(name).edge?.port !== address.port || store.read(name).edge?.host !== host) {
-        store.update(name, (draft) => {
-          draft.edge = address
-        })
-      }
-      return address
-    },
+    setEdge: (request) => edge.open(request),
 
     stage(request) {
       return fence.run({ fence: request.fence, operationId: request.operationId }, async (signal) => {
@@ -105,29 +100,28 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
         const usable = there !== undefined && (there.activated || instances.isRunning(there.id))
         if (there !== undefined && !usable) await instances.stop(there.id, 0)
         const record = usable ? there : await instances.start(request)
-        return () => viewOf(record, { instances, files, traffic })
+        return () => viewOf(record, { instances, files, edge })
       })
     },
 
     activate({ fence: number, operationId, digest }) {
-      return fence.run({ fence: number, operationId }, () => {
+      return fence.run({ fence: number, operationId }, async () => {
         const instance = find(digest)
         if (instance === undefined || !(instance.activated || instances.isRunning(instance.id))) {
-          return Promise.reject(
-            new BelayError({
-              code: 'refused',
-              message: `no instance of ${digest} runs in ${name}${instance?.exit === undefined ? '' : `: it ${instance.exit}`}`,
-              hint: 'Stage the release again.',
-            }),
-          )
+          throw new BelayError({
+            code: 'refused',
+            message: `no instance of ${digest} runs in ${name}${instance?.exit === undefined ? '' : `: it ${instance.exit}`}`,
+            hint: 'Stage the release again.',
+          })
         }
-        return Promise.resolve((draft) => {
-          const previousDigest = draft.active
-          if (previousDigest !== digest) traffic.reset(digest)
-          draft.active = digest
+        if (store.read(name).active !== digest) edge.reset(digest)
+        await edge.switchTo({ active: digest, upstreams: [] })
+        return (draft) => {
           for (const candidate of draft.instances) if (candidate.id === instance.id) candidate.activated = true
-          return previousDigest === undefined || previousDigest === digest ? {} : { previousDigest }
-        })
+          // The environment has come over from another target, whose instances are its own business.
+          draft.upstreams = []
+          return replaceActive(draft, digest)
+        }
       })
     },
 
@@ -144,49 +138,73 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
 
     clear(operation) {
       return fence.run(operation, async (signal) => {
-        store.update(name, (draft) => {
-          delete draft.active
-        })
+        await takeOff()
         await putAway(store.read(name).instances, signal)
         return () => ({})
       })
     },
 
+    route({ fence: number, operationId, upstreams }) {
+      return fence.run({ fence: number, operationId }, async (signal) => {
+        const [{ digest } = { digest: '' }] = upstreams
+        if (store.read(name).active !== digest) edge.reset(digest)
+        await edge.switchTo({ active: digest, upstreams })
+        const answer = store.update(name, (draft) => {
+          draft.upstreams = upstreams
+          return replaceActive(draft, digest)
+        })
+        // The environment has gone over to another target: what it had here has no traffic any more.
+        await putAway(store.read(name).instances, signal)
+        return () => answer
+      })
+    },
+
+    unroute(operation) {
+      return fence.run(operation, async () => {
+        // While own instances serve there is nothing to take off: the other target is only preparing to take over.
+        if (store.read(name).instances.length === 0) await takeOff()
+        return () => ({})
+      })
+    },
+
+    async drained({ instances: ids }) {
+      await Promise.all(ids.map((id) => edge.drained(id, drainMs)))
+    },
+
     view() {
-      const { edge: recorded, fence: highest, active, instances: records } = store.read(name)
+      const { edge: recorded, fence: highest, active, instances: records, upstreams } = store.read(name)
       return {
-        ...(recorded === undefined ? {} : { edge: { ...recorded, listening: edge.address() !== undefined } }),
+        ...(recorded === undefined ? {} : { edge: { ...recorded, listening: edge.isListening() } }),
         fence: highest,
         ...(active === undefined ? {} : { active }),
-        instances: records.filter(({ stopping }) => !stopping).map((record) => viewOf(record, { instances, files, traffic })),
-        traffic: traffic.totals(),
+        instances: records.filter(({ stopping }) => !stopping).map((record) => viewOf(record, { instances, files, edge })),
+        upstreams,
+        traffic: edge.totals(),
       }
     },
 
-    totals: () => traffic.totals(),
+    totals: () => edge.totals(),
 
     async recover() {
-      const { edge: address } = store.read(name)
-      await Promise.all([instances.recover(), address === undefined ? undefined : listen(address)])
+      await Promise.all([instances.recover(), edge.recover()])
     },
 
     async stop() {
-      stopped = true
-      clearTimeout(listenAgain)
       await edge.close(stopDrainMs)
       await instances.park(stopGraceMs)
     },
   }
 }
 
-function findServing(store: StateStore, name: string): InstanceRecord | undefined {
-  const { active, instances } = store.read(name)
-  return active === undefined ? undefined : instances.find(({ digest, stopping }) => digest === active && !stopping)
+function replaceActive(draft: EnvironmentRecord, digest: string): { previousDigest?: string } {
+  const previousDigest = draft.active
+  draft.active = digest
+  return previousDigest === undefined || previousDigest === digest ? {} : { previousDigest }
 }
 
 function viewOf(
   record: InstanceRecord,
-  { instances, files, traffic }: { instances: { isRunning(id: string): boolean }; files: AppFiles; traffic: Traffic },
+  { instances, files, edge }: { instances: { isRunning(id: string): boolean }; files: AppFiles; edge: EdgeKeeper },
 ): InstanceView {
   const { id, digest, directory, restarts, exit, activated } = record
   const running = activated || instances.isRunning(id)
@@ -195,7 +213,7 @@ function viewOf(
     ...{ id, digest, directory, restarts, running },
     url: `http://127.0.0.1:${String(record.port)}`,
     ...(ending === undefined ? {} : { exit: ending, tail: files.readTail(record.log, tailBytes) }),
-    inFlight: traffic.inFlight(id),
+    inFlight: edge.inFlight(id),
   }
 }
 

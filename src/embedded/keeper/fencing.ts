@@ -20,7 +20,8 @@ export interface Fence {
   run(operation: Operation, act: (signal: AbortSignal) => Promise<Closing>): Promise<unknown>
 }
 
-export function createFence(name: string, store: StateStore): Fence {
+/** `settle` follows each operation, done or not, before the next one begins; it must not reject. */
+export function createFence(name: string, store: StateStore, settle: () => Promise<void> = () => Promise.resolve()): Fence {
   const pending = new Map<string, { operation: Operation; abort: AbortController; answer: Promise<unknown> }>()
   let tail: Promise<unknown> = Promise.resolve()
 
@@ -37,14 +38,18 @@ export function createFence(name: string, store: StateStore): Fence {
 
   async function carryOut(operation: Operation, act: (signal: AbortSignal) => Promise<Closing>, signal: AbortSignal) {
     signal.throwIfAborted()
-    const close = await act(signal)
-    signal.throwIfAborted()
-    return store.update(name, (draft) => {
-      const answer = close(draft)
-      const { fence, operationId } = operation
-      draft.answered = [...draft.answered, { fence, operationId, answer }].slice(-remembered)
-      return answer
-    })
+    try {
+      const close = await act(signal)
+      signal.throwIfAborted()
+      return store.update(name, (draft) => {
+        const answer = close(draft)
+        const { fence, operationId } = operation
+        draft.answered = [...draft.answered, { fence, operationId, answer }].slice(-remembered)
+        return answer
+      })
+    } finally {
+      await settle()
+    }
   }
 
   return {

@@ -25,6 +25,8 @@ export interface InstancesOptions {
   environment: string
   store: StateStore
   files: AppFiles
+  /** An instance is to be reached at another port. */
+  onMoved(): void
   log(line: string): void
 }
 
@@ -43,7 +45,7 @@ const longestBackoffMs = 10_000
 const steadyMs = 10_000
 const leftoverGraceMs = 1_000
 
-export function createInstances({ environment, store, files, log }: InstancesOptions): Instances {
+export function createInstances({ environment, store, files, onMoved, log }: InstancesOptions): Instances {
   const runtimes = new Map<string, Runtime>()
   let parked = false
 
@@ -142,6 +144,7 @@ export function createInstances({ environment, store, files, log }: InstancesOpt
       instance.parked = false
       if (counted) instance.restarts += 1
     })
+    onMoved()
     await launch(id)
   }
 

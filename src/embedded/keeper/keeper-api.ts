@@ -8,14 +8,29 @@
  *   POST /environments/NAME/stage          `StageRequest` → `InstanceView`
  *   POST /environments/NAME/activate       `ActivateRequest` → `{ previousDigest? }`
  *   POST /environments/NAME/retire, clear  `Operation` → `{}`
+ *   POST /environments/NAME/route          `RouteRequest` → `{ previousDigest? }`
+ *   POST /environments/NAME/unroute        `Operation` → `{}`
+ *   POST /environments/NAME/drained        `DrainedRequest` → `{}`, once nothing is under way there, after 30 s at the latest
  *   POST /stop                             drains, stops the applications, remembers what served
+ *
+ * Traffic goes to an instance of the keeper's (activate) or to upstreams that run elsewhere (route), whichever was said last: so an
+ * environment goes over to another target like to another release. `route` then puts away what was here; what ran elsewhere is its
+ * target's to remove. While own instances are left, `unroute` takes nothing off.
  */
 import { z } from 'zod'
+import { edgeNames } from '../../drivers/edges/index.ts'
+import { isHost } from '../../drivers/edges/upstream-host.ts'
 import { Digest } from '../../domain/step.ts'
 
 export const EnvironmentName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/)
 
-export const EdgeRequest = z.strictObject({ host: z.string().min(1).max(255), port: z.number().int().min(0).max(65535) })
+const Host = z.string().max(255).refine(isHost, { error: 'expected an IP address or a host name' })
+
+export const EdgeRequest = z.strictObject({
+  driver: z.enum(edgeNames).default('embedded'),
+  host: Host,
+  port: z.number().int().min(0).max(65535),
+})
 export type EdgeRequest = z.infer<typeof EdgeRequest>
 
 /** Names one operation; a repeat keeps both numbers and gets the recorded answer. */
@@ -42,6 +57,26 @@ export type StageRequest = z.input<typeof StageRequest>
 export const ActivateRequest = Operation.extend({ digest: Digest })
 export type ActivateRequest = z.infer<typeof ActivateRequest>
 
+export const Upstream = z.strictObject({
+  id: z.string().min(1).max(200),
+  digest: Digest,
+  host: Host,
+  port: z.number().int().min(1).max(65535),
+})
+
+export const RouteRequest = Operation.extend({
+  upstreams: z
+    .array(Upstream)
+    .min(1)
+    .max(16)
+    .refine((all) => new Set(all.map(({ digest }) => digest)).size === 1, { error: 'expected one digest' })
+    .refine((all) => new Set(all.map(({ id }) => id)).size === all.length, { error: 'expected each instance once' }),
+})
+export type RouteRequest = z.infer<typeof RouteRequest>
+
+export const DrainedRequest = z.strictObject({ instances: z.array(z.string().min(1).max(200)).max(64) })
+export type DrainedRequest = z.infer<typeof DrainedRequest>
+
 export interface InstanceView {
   id: string
   digest: string
@@ -62,6 +97,8 @@ export interface EnvironmentView {
   fence: number
   active?: string
   instances: InstanceView[]
+  /** Of an environment whose instances run elsewhere: where traffic goes. */
+  upstreams: z.infer<typeof Upstream>[]
   /** By digest, since its last activation. */
   traffic: Record<string, { requests: number; errors: number }>
 }

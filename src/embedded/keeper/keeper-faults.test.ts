@@ -1,12 +1,20 @@
 /** Under traffic: nothing is lost by switches, and a killed keeper costs only the moment until it is back. */
 import { Agent, get } from 'node:http'
 import { mkdirSync, rmSync } from 'node:fs'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { endKeeper, livingApps, startKeeperProcess, type KeeperProcess } from '../../../test/helpers/keeper-process.ts'
+import {
+  endKeeper,
+  livingApps,
+  livingEdges,
+  startKeeperProcess,
+  type KeeperProcess,
+} from '../../../test/helpers/keeper-process.ts'
 import { laySampleApp, openDirectory, sampleDigest } from '../../../test/helpers/sample-app.ts'
+import { skipUnless } from '../../../test/helpers/skips.ts'
 import { until } from '../../../test/helpers/until.ts'
-import { createKeeperClient } from '../../drivers/targets/process/keeper-client.ts'
+import { createKeeperClient } from '../../drivers/targets/keeper-client.ts'
+import { edges } from '../../drivers/edges/index.ts'
 import { findFreePort } from '../../process/free-port.ts'
 import type { EnvironmentView, InstanceView } from './keeper-api.ts'
 
@@ -96,43 +104,115 @@ function traffic(): { stop(): Promise<{ served: Record<string, number>; failures
   }
 }
 
-it('thirty switches under traffic, each with its drain and stop, drop no request', async () => {
-  await stage('a')
-  await activate('a')
-  const load = traffic()
-  for (let turn = 0; turn < 15; turn++) {
-    for (const letter of ['b', 'a']) {
-      await stage(letter)
-      await activate(letter)
-      await call('POST', '/retire', operation())
+describe.each(edges)('with the edge $name', (driver) => {
+  beforeEach(async () => {
+    const obstacle = driver.findObstacle()
+    skipUnless(obstacle === undefined, obstacle ?? '')
+    await call('PUT', '/edge', { driver: driver.name, host: '127.0.0.1', port })
+  })
+
+  it('thirty switches under traffic, each with its drain and stop, drop no request', async () => {
+    await stage('a')
+    await activate('a')
+    const load = traffic()
+    for (let turn = 0; turn < 15; turn++) {
+      for (const letter of ['b', 'a']) {
+        await stage(letter)
+        await activate(letter)
+        await call('POST', '/retire', operation())
+      }
     }
-  }
-  const { served, failures } = await load.stop()
-  expect(failures).toEqual([])
-  expect(served['a']).toBeGreaterThan(100)
-  expect(served['b']).toBeGreaterThan(100)
-  expect(livingApps(directory)).toHaveLength(1)
+    const { served, failures } = await load.stop()
+    expect(failures).toEqual([])
+    expect(served['a']).toBeGreaterThan(100)
+    expect(served['b']).toBeGreaterThan(100)
+    expect(livingApps(directory)).toHaveLength(1)
+  })
+
+  it('applications survive the kill of their keeper; the next one adopts them and serves what was recorded', async () => {
+    await stage('a')
+    await activate('a')
+    await stage('b')
+    const before = livingApps(directory)
+    const standing = livingEdges(directory)
+    const load = traffic()
+    for (let times = 0; times < 3; times++) {
+      await keeper.kill()
+      expect(livingApps(directory)).toEqual(before)
+      keeper = await startKeeperProcess({ directory, apps })
+      await until('it serves again', () => ask(`http://127.0.0.1:${String(port)}`, false), 10_000)
+      // An edge in the keeper is away as long as the keeper is; one of its own never is.
+      expect(driver.name === 'embedded' ? [] : load.failures).toEqual([])
+      const failed = load.failures.length
+      await call('POST', '/activate', { ...operation(), digest: sampleDigest(times % 2 === 0 ? 'b' : 'a') })
+      expect(load.failures.slice(failed)).toEqual([])
+    }
+    const { served } = await load.stop()
+    expect(Object.keys(served).sort()).toEqual(['a', 'b'])
+    expect(livingApps(directory)).toEqual(before)
+    expect((await view()).instances.map(({ restarts }) => restarts)).toEqual([0, 0])
+    expect(livingEdges(directory)).toEqual(standing)
+  })
 })
 
-it('applications survive the kill of their keeper; the next one adopts them and serves what was recorded', async () => {
-  await stage('a')
-  await activate('a')
-  await stage('b')
-  const before = livingApps(directory)
-  const load = traffic()
-  for (let times = 0; times < 3; times++) {
+describe('with an edge that is a process', () => {
+  beforeEach(async () => {
+    const obstacle = edges[1].findObstacle()
+    skipUnless(obstacle === undefined, obstacle ?? '')
+    await call('PUT', '/edge', { driver: 'haproxy', host: '127.0.0.1', port })
+    await stage('a')
+    await activate('a')
+  })
+  const answers = () => until('it serves', () => ask(`http://127.0.0.1:${String(port)}`, false).catch(() => undefined), 10_000)
+
+  it('comes back when it is killed, with the same route', async () => {
+    const [first] = livingEdges(directory)
+    for (let times = 0; times < 3; times++) {
+      const [edge] = livingEdges(directory)
+      process.kill(edge?.pid ?? 0, 'SIGKILL')
+      expect(await answers()).toBe('a')
+      expect(livingEdges(directory)).toHaveLength(1)
+    }
+    expect(livingEdges(directory)[0]?.pid).not.toBe(first?.pid)
+    await stage('b')
+    await activate('b')
+    expect(await answers()).toBe('b')
+  })
+
+  it('comes back with the next keeper, if both were killed', async () => {
     await keeper.kill()
-    expect(livingApps(directory)).toEqual(before)
+    for (const { pid } of livingEdges(directory)) process.kill(pid, 'SIGKILL')
     keeper = await startKeeperProcess({ directory, apps })
-    await until('it serves again', () => ask(`http://127.0.0.1:${String(port)}`, false), 10_000)
-    const failed = load.failures.length
-    await call('POST', '/activate', { ...operation(), digest: sampleDigest(times % 2 === 0 ? 'b' : 'a') })
-    expect(load.failures.slice(failed)).toEqual([])
-  }
-  const { served } = await load.stop()
-  expect(Object.keys(served).sort()).toEqual(['a', 'b'])
-  expect(livingApps(directory)).toEqual(before)
-  expect((await view()).instances.map(({ restarts }) => restarts)).toEqual([0, 0])
+    expect(await answers()).toBe('a')
+    expect(livingEdges(directory)).toHaveLength(1)
+  })
+
+  it('comes back when it is killed after its adoption', async () => {
+    await keeper.kill()
+    keeper = await startKeeperProcess({ directory, apps })
+    const [adopted] = livingEdges(directory)
+    process.kill(adopted?.pid ?? 0, 'SIGKILL')
+    expect(await answers()).toBe('a')
+  })
+
+  it('counts on while there is no keeper, and the next one has the sum', async () => {
+    const requests = async () => (await view()).traffic[sampleDigest('a')]?.requests
+    for (let times = 0; times < 5; times++) await answers()
+    await until('they are counted', async () => (await requests()) === 5, 5_000)
+    await keeper.kill()
+    for (let times = 0; times < 7; times++) await answers()
+    keeper = await startKeeperProcess({ directory, apps })
+    expect(await until('all are counted', async () => ((await requests()) ?? 0) >= 12 && requests(), 5_000)).toBe(12)
+  })
+
+  it('an application that moves while the keeper is away is reached at its new port', async () => {
+    await keeper.kill()
+    for (const { pid } of livingApps(directory)) process.kill(pid, 'SIGKILL')
+    await until('it has gone', () => livingApps(directory).length === 0, 5_000)
+    keeper = await startKeeperProcess({ directory, apps })
+    expect(await answers()).toBe('a')
+    expect((await view()).instances).toMatchObject([{ restarts: 1 }])
+  })
 })
 
 it('an adopted application that dies is started again', async () => {

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { BelayError } from '../../domain/errors.ts'
 import { writeFileDurably } from '../../process/durable-file.ts'
-import { EdgeRequest } from './keeper-api.ts'
+import { Upstream, type EdgeRequest } from './keeper-api.ts'
+import { edgeNames } from '../../drivers/edges/index.ts'
 
 export const InstanceRecord = z.object({
   /** Also the value of BELAY_INSTANCE in its environment. */
@@ -29,8 +30,15 @@ export const InstanceRecord = z.object({
 })
 export type InstanceRecord = z.infer<typeof InstanceRecord>
 
+const EdgeRecord: z.ZodType<EdgeRequest> = z.object({
+  driver: z.enum(edgeNames).default('embedded'),
+  host: z.string(),
+  port: z.number().int(),
+})
+
 export const EnvironmentRecord = z.object({
-  edge: EdgeRequest.optional(),
+  /** Checked when it was asked for, and perhaps by an older version. */
+  edge: EdgeRecord.optional(),
   /** The highest fencing number seen. */
   fence: z.number().int(),
   /** Operations that were carried out, oldest first. */
@@ -38,6 +46,8 @@ export const EnvironmentRecord = z.object({
   instances: z.array(InstanceRecord),
   /** Digest of the release that traffic goes to. */
   active: z.string().optional(),
+  /** Where that release runs, if its instances are not ours. */
+  upstreams: z.array(Upstream).default([]),
 })
 export type EnvironmentRecord = z.infer<typeof EnvironmentRecord>
 
@@ -57,7 +67,7 @@ export function openStateStore(directory: string): StateStore {
   let state = existsSync(file) ? parse(file) : { version: 1 as const, environments: {} }
 
   function read(name: string): EnvironmentRecord {
-    return state.environments[name] ?? { fence: 0, answered: [], instances: [] }
+    return state.environments[name] ?? { fence: 0, answered: [], instances: [], upstreams: [] }
   }
 
   return {

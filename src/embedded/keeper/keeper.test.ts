@@ -1,11 +1,18 @@
-import { mkdirSync, rmSync, statSync } from 'node:fs'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+// Long because each rule of the keeper is one short test on one real keeper.
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { laySampleApp, openDirectory, sampleDigest } from '../../../test/helpers/sample-app.ts'
-import { endKeeper, livingApps } from '../../../test/helpers/keeper-process.ts'
+import { endKeeper, livingApps, livingEdges } from '../../../test/helpers/keeper-process.ts'
+import { skipUnless } from '../../../test/helpers/skips.ts'
 import { until } from '../../../test/helpers/until.ts'
-import { createKeeperClient } from '../../drivers/targets/process/keeper-client.ts'
+import { createKeeperClient } from '../../drivers/targets/keeper-client.ts'
 import { messageOf } from '../../domain/errors.ts'
+import { haproxyEdge } from '../../drivers/edges/haproxy/haproxy-edge.ts'
+import { edgeNames, findEdge } from '../../drivers/edges/index.ts'
+import { findFreePort } from '../../process/free-port.ts'
 import type { EnvironmentView, InstanceView } from './keeper-api.ts'
 import { startKeeper, type Keeper } from './keeper.ts'
 
@@ -201,4 +208,103 @@ it('what it does not understand it refuses without repeating it', async () => {
   expect(error).toMatchObject({ code: 'invalid_input' })
   expect(messageOf(error)).toContain('env.KEY')
   expect(messageOf(error)).not.toContain('hunter2')
+})
+
+it.each(edgeNames)('a switch that cannot be written down is taken back: %s', async (driver) => {
+  const obstacle = findEdge(driver)?.findObstacle()
+  skipUnless(obstacle === undefined, obstacle ?? '')
+  await call('PUT', '/edge', { driver, host: '127.0.0.1', port: 0 })
+  await stage('a')
+  await activate('a')
+  await stage('b')
+  // A directory where the next version of the file would be made; the number itself is written already.
+  const inTheWay = `${directory}/state.json.${String(process.pid)}.tmp`
+  mkdirSync(inTheWay)
+  const again = { fence, operationId: 'activate b', digest: sampleDigest('b') }
+  await expect(call('POST', '/activate', again)).rejects.toMatchObject({ code: 'unavailable', retryable: true })
+  expect(await get('/version')).toBe('a')
+  rmdirSync(inTheWay)
+  expect(await call('POST', '/activate', again)).toEqual({ previousDigest: sampleDigest('a') })
+  expect(await get('/version')).toBe('b')
+})
+
+it('an environment goes over to another target and back: what serves goes on until the switch, and what was here is put away', async () => {
+  await stage('a')
+  await activate('a')
+  // What another target does while it prepares.
+  await call('POST', '/unroute', operation('unroute'))
+  expect(await get('/version')).toBe('a')
+  const upstream = { id: 'd1', digest: sampleDigest('d'), host: '127.0.0.1', port: await foreignApp() }
+  const routing = { ...operation('route'), upstreams: [upstream] }
+  expect(await call('POST', '/route', routing)).toEqual({ previousDigest: sampleDigest('a') })
+  expect(await call('POST', '/route', routing)).toEqual({ previousDigest: sampleDigest('a') })
+  expect(await get('/version')).toBe('elsewhere')
+  expect(await view()).toMatchObject({ active: sampleDigest('d'), upstreams: routing.upstreams, instances: [] })
+  await stage('b')
+  expect(await get('/version')).toBe('elsewhere')
+  expect(await activate('b')).toEqual({ previousDigest: sampleDigest('d') })
+  expect(await get('/version')).toBe('b')
+  expect(await view()).toMatchObject({ active: sampleDigest('b'), upstreams: [] })
+})
+
+/** An application that is not the keeper's; gives its port. */
+async function foreignApp(): Promise<number> {
+  const server = createServer((_request, response) => response.end('elsewhere'))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
+
+it('moves to another driver and back, in place or to another address, with its route and its counts', async () => {
+  const obstacle = haproxyEdge.findObstacle()
+  skipUnless(obstacle === undefined, obstacle ?? '')
+  await stage('a')
+  await activate('a')
+  expect(await get('/version')).toBe('a')
+  const first = await edge()
+  await call('PUT', '/edge', { driver: 'haproxy', host: '127.0.0.1', port: 0 })
+  expect(await edge()).toBe(first)
+  expect(livingEdges(directory)).toHaveLength(1)
+  const slow = get('/slow?ms=1500')
+  await until('it is under way', async () => (await view()).instances.some(({ inFlight }) => inFlight === 1), 5_000)
+  const other = await findFreePort()
+  await call('PUT', '/edge', { driver: 'embedded', host: '127.0.0.1', port: other })
+  expect(await edge()).toBe(`http://127.0.0.1:${String(other)}`)
+  expect(await get('/version')).toBe('a')
+  await until('the old address is closed', () => fetch(first).then(() => false, () => true), 5_000) // prettier-ignore
+  expect(await slow).toBe('a')
+  await until('its process has gone', () => livingEdges(directory).length === 0, 5_000)
+  expect((await view()).traffic[sampleDigest('a')]?.requests).toBeGreaterThanOrEqual(2)
+})
+
+it('closes what a keeper left that was killed while it changed drivers', async () => {
+  const obstacle = haproxyEdge.findObstacle()
+  skipUnless(obstacle === undefined, obstacle ?? '')
+  await stage('a')
+  await activate('a')
+  await keeper.stop()
+  const place = `${directory}/edges/production/haproxy`
+  const left = await haproxyEdge.create({ name: 'production', directory: place, totals: {}, log: () => undefined })
+  await left.listen({ host: '127.0.0.1', port: 0 })
+  expect(livingEdges(directory)).toHaveLength(1)
+  keeper = await start()
+  expect(livingEdges(directory)).toEqual([])
+  expect(await get('/version')).toBe('a')
+})
+
+it('reads what it wrote before there were drivers', async () => {
+  await stage('a')
+  await activate('a')
+  await keeper.stop()
+  const file = `${directory}/state.json`
+  const state = JSON.parse(readFileSync(file, 'utf8')) as { environments: Record<string, Record<string, unknown>> }
+  const { upstreams: _none, edge: recorded, ...record } = state.environments['production'] ?? {}
+  const { driver: _driver, ...address } = recorded as Record<string, unknown>
+  writeFileSync(file, JSON.stringify({ ...state, environments: { production: { ...record, edge: address } } }))
+  keeper = await start()
+  expect(await get('/version')).toBe('a')
+  expect(await view()).toMatchObject({ upstreams: [], edge: { driver: 'embedded', listening: true } })
 })

@@ -45,7 +45,10 @@ export async function startKeeper({ directory, apps, log }: KeeperOptions): Prom
     const known = environments.get(name)
     if (known !== undefined) return known
     if (stopping !== undefined) throw new BelayError({ code: 'unavailable', message: 'the keeper is stopping', retryable: true })
-    const made = createEnvironmentKeeper({ name, store, files, apps, log, totals: counts.start[name] ?? {} })
+    const made = createEnvironmentKeeper({
+      ...{ name, store, files, apps, log, totals: counts.start[name] ?? {} },
+      edges: `${directory}/edges/${name}`,
+    })
     environments.set(name, made)
     return made
   }

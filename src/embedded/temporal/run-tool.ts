@@ -15,7 +15,7 @@ export interface ToolResult {
 export async function runTool(
   file: string,
   args: readonly string[],
-  options: { env: NodeJS.ProcessEnv; cwd: string; timeoutMs: number },
+  options: { env: NodeJS.ProcessEnv; /** Handed on besides. */ also?: Record<string, string>; cwd: string; timeoutMs: number },
 ): Promise<ToolResult> {
   const chunks: Buffer[] = []
   let size = 0
@@ -23,7 +23,7 @@ export async function runTool(
     file,
     args,
     cwd: options.cwd,
-    env: toolEnvironment(options.env),
+    env: { ...toolEnvironment(options.env), ...options.also },
     output(chunk) {
       if (size < 65_536) chunks.push(chunk)
       size += chunk.length

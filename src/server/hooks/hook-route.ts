@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BelayError, messageOf } from '../../domain/errors.ts'
-import type { Trigger } from '../../domain/trigger.ts'
 import { findForge, forges } from '../../drivers/forges/index.ts'
 import type { Forge } from '../../drivers/forges/forge.ts'
 import type { Accepted } from '../../store/store.ts'
@@ -40,7 +39,7 @@ async function takeDelivery(
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
   const forge = authenticateDelivery(deps, { headers: request.headers, body, project })
   const document = parseHookBody(body, form)
-  const event = forge.eventOf(request.headers)
+  const event = forge.eventOf({ headers: request.headers, body: document })
   const deliveryId = forge.findDeliveryId(request.headers)
   if (deliveryId === undefined) throw new BelayError({ code: 'invalid_input', message: 'the delivery has no id of its own' })
   const line = { project, forge: forge.name, event, delivery: deliveryId }
@@ -58,19 +57,7 @@ async function takeDelivery(
   if (accepted.type === 'conflict') {
     throw new BelayError({ code: 'conflict', message: 'another delivery of this id came before, with another body' })
   }
-  if (accepted.type === 'accepted' && 'trigger' in parsed) await noteHead(deps, project, parsed.trigger)
   return reply.status(accepted.type === 'accepted' ? 202 : 200).send(accepted.answer)
-}
-
-/** A project that is polled as well must not run this commit again when polling sees it. */
-async function noteHead({ config, store, log }: RouteDeps, project: string, { branch, sha }: Trigger): Promise<void> {
-  if (config.projects[project]?.pollMs === undefined) return
-  try {
-    await store.polls.seen({ project, branch, sha })
-  } catch (error) {
-    // The delivery is on disk: its answer does not hang on this.
-    log.warn({ project, error: messageOf(error) }, 'the head was not noted: polling may run it again')
-  }
 }
 
 type HookInput = { headers: FastifyRequest['headers']; body: Buffer; project: string }
@@ -80,13 +67,14 @@ function authenticateDelivery({ config, log }: RouteDeps, { headers, body, proje
   const known = Object.hasOwn(config.projects, project) ? config.projects[project] : undefined
   const forge = (known === undefined ? undefined : findForge(known.forge)) ?? forges[0]
   const ours = known?.webhookSecrets ?? []
-  const signed = forge.verify({ headers, body, secrets: ours.length > 0 ? ours : ['nobody signs with this'] })
+  const secrets = ours.length > 0 ? ours : ['nobody signs with this']
+  const signed = forge.verify({ headers, body, secrets, now: Date.now() })
   if (signed && ours.length > 0 && forge.recognises(headers)) return forge
   log.warn({ project: known === undefined ? 'unknown' : project }, 'delivery refused: not signed by this project')
   throw new BelayError({
     code: 'unauthenticated',
     message: 'this is no signed delivery for a project here',
-    hint: "Compare the webhook's secret with `webhook_secret` of the project; the signature must be HMAC-SHA256.",
+    hint: 'Compare its secret with `webhook_secret` of the project, its sender with `forge`, and, if it signs the time, the clocks.',
   })
 }
 

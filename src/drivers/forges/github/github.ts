@@ -1,7 +1,7 @@
-import type { Forge } from '../forge.ts'
-import { parsePush } from './push.ts'
+import { readDeliveryId, readEvent, type Forge, type HookHeaders } from '../forge.ts'
+import { isSigned, readHexSignature } from '../hmac.ts'
+import { parsePush } from '../push.ts'
 import { githubStatuses } from './statuses.ts'
-import { verifySignature } from './signature.ts'
 
 /**
  * GitHub, and GitHub Enterprise Server. Format: docs.github.com, "Webhook events and payloads" and "Validating webhook
@@ -14,22 +14,16 @@ export const github: Forge = {
     typeof headers['x-github-event'] === 'string' &&
     headers['x-gitea-event'] === undefined &&
     headers['x-forgejo-event'] === undefined,
-  verify: ({ headers, body, secrets }) => verifySignature({ signature: headers['x-hub-signature-256'], body, secrets }),
-  findDeliveryId(headers) {
-    const id = headers['x-github-delivery']
-    return typeof id === 'string' && /^[\w.:-]{1,100}$/.test(id) ? id : undefined
-  },
-  eventOf(headers) {
-    const event = headers['x-github-event']
-    return typeof event === 'string' ? event.slice(0, 100) : 'unknown'
-  },
+  verify: ({ headers, body, secrets }) => isSigned({ signatures: signaturesIn(headers), message: [body], keys: secrets }),
+  findDeliveryId: (headers) => readDeliveryId(headers['x-github-delivery']),
+  eventOf: ({ headers }) => readEvent(headers['x-github-event']),
   parseDelivery({ headers, body }) {
-    const event = github.eventOf(headers)
+    const event = readEvent(headers['x-github-event'])
     switch (event) {
       case 'ping':
         return { ignored: 'ping' }
       case 'push':
-        return parsePush(body)
+        return parsePush(body, 'github')
       case 'pull_request':
       case 'create':
       case 'delete':
@@ -38,4 +32,11 @@ export const github: Forge = {
         return { ignored: `event ${JSON.stringify(event)} starts nothing` }
     }
   },
+}
+
+/** `sha256=` and 64 hex digits. */
+function signaturesIn({ 'x-hub-signature-256': signature }: HookHeaders): Buffer[] {
+  return typeof signature === 'string' && signature.startsWith('sha256=')
+    ? readHexSignature(signature.slice('sha256='.length))
+    : []
 }

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { startForgeDouble } from '../../../../test/helpers/forge-double.ts'
+import { statusUrl } from '../commit-statuses.ts'
 import type { CommitStatus } from '../forge.ts'
-import { githubStatuses, statusUrl } from './statuses.ts'
+import { githubApi, githubStatuses } from './statuses.ts'
 
 const status: CommitStatus = {
   repository: 'https://github.com/acme/shop.git',
@@ -17,34 +18,31 @@ test.each([
   ['https://github.com/acme/shop.git', undefined, `https://api.github.com/repos/acme/shop/statuses/${status.sha}`],
   ['ssh://git@github.com/acme/shop', undefined, `https://api.github.com/repos/acme/shop/statuses/${status.sha}`],
   ['https://git.example:8443/acme/shop', undefined, `https://git.example:8443/api/v3/repos/acme/shop/statuses/${status.sha}`],
+  ['ssh://git@git.example:2222/acme/shop', undefined, `https://git.example/api/v3/repos/acme/shop/statuses/${status.sha}`],
   ['https://git.example/acme/shop', 'https://api.example/x', `https://api.example/x/repos/acme/shop/statuses/${status.sha}`],
   ['https://git.example/acme/shop', 'http://api.example', undefined],
   ['file:///srv/shop', undefined, undefined],
   ['https://github.com/acme/shop/more', undefined, undefined],
+  ['https://github.com/acme/shop/more', 'https://api.example/x', undefined],
 ])('the statuses of %s (API %s) lie at %s', (repository, apiUrl, url) => {
-  expect(statusUrl({ ...status, repository, apiUrl })?.href).toBe(url)
+  expect(statusUrl(githubApi, { ...status, repository, apiUrl })?.href).toBe(url)
 })
 
-test('a token follows no redirect', async () => {
-  const [forge, other] = [await startForgeDouble(), await startForgeDouble()]
-  try {
-    forge.faults = [{ status: 307, headers: { location: `${other.url}/repos/acme/shop/statuses/x` } }]
-    const answer = await githubStatuses.send({ ...status, apiUrl: forge.url }, new AbortController().signal)
-    expect(answer).toEqual({ type: 'later', why: 'it answered 307' })
-    expect(other.asked).toBe(0)
-  } finally {
-    await Promise.all([forge.stop(), other.stop()])
-  }
-})
-
-test('a long description is cut between characters', async () => {
+test('a status is sent with the token as a bearer, and a description of at most 140 characters', async () => {
   const forge = await startForgeDouble()
   try {
-    const description = '😀'.repeat(200)
-    expect(await githubStatuses.send({ ...status, apiUrl: forge.url, description }, new AbortController().signal)).toEqual({
-      type: 'taken',
-    })
-    expect(forge.taken[0]?.description).toBe(`${'😀'.repeat(139)}…`)
+    const sent = { ...status, apiUrl: forge.url, description: 'x'.repeat(200) }
+    expect(await githubStatuses.send(sent, new AbortController().signal)).toEqual({ type: 'taken' })
+    expect(forge.taken).toEqual([
+      {
+        path: `/repos/acme/shop/statuses/${status.sha}`,
+        authorization: 'Bearer canary',
+        state: 'success',
+        context: 'belay/release',
+        description: `${'x'.repeat(139)}…`,
+        target_url: 'https://belay.example/',
+      },
+    ])
   } finally {
     await forge.stop()
   }

@@ -37,7 +37,7 @@ export interface ImageContent {
 
 /** Throws `not_found` (no such image), `mismatch` (bytes of another digest), `refused` (not something we can start). */
 export async function readImage(layout: string, digest: string): Promise<ImageContent> {
-  const manifest = parse(Manifest, await readBlob(layout, digest), 'manifest')
+  const manifest = parseManifest(await readBlob(layout, digest))
   const { config } = parse(Config, await readBlob(layout, manifest.config.digest), 'configuration')
   const command = [...(config?.Entrypoint ?? []), ...(config?.Cmd ?? [])]
   if (command.length === 0) throw refused('it names no entrypoint')
@@ -49,6 +49,11 @@ export async function readImage(layout: string, digest: string): Promise<ImageCo
     workingDirectory: config?.WorkingDir || '/',
     layers: manifest.layers,
   }
+}
+
+/** Throws `refused` for what is none of an image that can be started here, an index for one. */
+export function parseManifest(bytes: Buffer): z.infer<typeof Manifest> {
+  return parse(Manifest, bytes, 'manifest')
 }
 
 /** The bytes of a blob as a stream that fails with `mismatch` at its end if they are not the blob's. */
@@ -77,7 +82,7 @@ async function readBlob(layout: string, digest: string): Promise<Buffer> {
   return bytes
 }
 
-function blobPath(layout: string, digest: string): string {
+export function blobPath(layout: string, digest: string): string {
   return `${layout}/blobs/sha256/${Digest.parse(digest).slice('sha256:'.length)}`
 }
 

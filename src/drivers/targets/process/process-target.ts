@@ -1,12 +1,15 @@
 /** The target `process`: releases are programs of this machine, owned by the keeper; it reaches the keeper and unpacks. */
 import { z } from 'zod'
-import type { Operation } from '../../../contract/activities.ts'
 import { BelayError } from '../../../domain/errors.ts'
+import type { Image } from '../../../domain/step.ts'
+import { createRegistryClient } from '../../../registry/create-registry-client.ts'
+import type { RegistryAccess, RegistryClient } from '../../../registry/registry.ts'
+import { Activated, createEnvironmentsClient, type EdgePlace, KeeperInstance } from '../keeper-client.ts'
 import type { Instance, Target } from '../target.ts'
 import { hostCommand, hostWorkingDirectory } from './app-command.ts'
 import { readImage } from './image-layout.ts'
-import { Activated, createKeeperClient, KeeperEnvironment, KeeperInstance } from './keeper-client.ts'
 import { pruneReleases } from './prune-releases.ts'
+import { ensurePulled } from './pull-image.ts'
 import { unpackImage } from './unpack-image.ts'
 
 export interface ProcessTargetOptions {
@@ -14,34 +17,22 @@ export interface ProcessTargetOptions {
   socket: string
   /** OCI image layouts, one directory per repository. */
   images: string
+  /** The operator's registries by name: where an image comes from that is not in a layout here. */
+  registries: Readonly<Record<string, RegistryAccess>>
   /** Unpacked releases, one directory per environment; the keeper was told the same. */
   apps: string
   /** Where each environment takes requests. */
-  edges: Readonly<Record<string, { host: string; port: number }>>
+  edges: Readonly<Record<string, EdgePlace>>
   /** The environment's variables with the values of secrets, asked for at each stage and kept nowhere here. */
   resolveEnv(environment: string): Promise<Record<string, string>>
 }
 
-export interface ProcessTarget extends Target {
-  /** Has the keeper listen for all environments, so that they answer (503) before their first release. */
-  openEdges(): Promise<void>
-}
+/** Below what a phase may take. */
+const pullLimitMs = 10 * 60_000
 
-export function createProcessTarget(options: ProcessTargetOptions): ProcessTarget {
-  const keeper = createKeeperClient(options.socket)
+export function createProcessTarget(options: ProcessTargetOptions): Target {
+  const { view, openEdge, carryOut } = createEnvironmentsClient(options)
   const appsOf = (environment: string): string => `${options.apps}/${environment}`
-
-  const view = (environment: string): Promise<KeeperEnvironment> =>
-    keeper.call(KeeperEnvironment, 'GET', `/environments/${encodeURIComponent(environment)}`)
-
-  const carryOut = <T>(schema: z.ZodType<T>, name: string, { environment, fence, operationId }: Operation, rest = {}) =>
-    keeper.call(schema, 'POST', `/environments/${encodeURIComponent(environment)}/${name}`, { fence, operationId, ...rest })
-
-  async function openEdge(environment: string): Promise<void> {
-    const edge = options.edges[environment]
-    if (edge === undefined) throw new BelayError({ code: 'not_found', message: `no environment ${environment} here` })
-    await keeper.call(z.unknown(), 'PUT', `/environments/${encodeURIComponent(environment)}/edge`, edge)
-  }
 
   async function prune(environment: string): Promise<void> {
     const { instances } = await view(environment)
@@ -49,6 +40,17 @@ export function createProcessTarget(options: ProcessTargetOptions): ProcessTarge
       appsOf(environment),
       instances.map(({ directory }) => directory),
     )
+  }
+
+  /** Built on another machine; on the same one it is there already. */
+  async function pull(registry: string, { repository, digest }: Image, layout: string): Promise<void> {
+    const connect = (): RegistryClient => {
+      const access = options.registries[registry]
+      if (access !== undefined) return createRegistryClient(access, { signal: AbortSignal.timeout(pullLimitMs) })
+      const hint = 'Add it to `registries` in belay.config.yml.'
+      throw new BelayError({ code: 'refused', message: `there is no registry ${registry}`, hint })
+    }
+    await ensurePulled({ connect, name: repository.split('/').slice(1).join('/'), digest, layout })
   }
 
   return {
@@ -62,10 +64,11 @@ export function createProcessTarget(options: ProcessTargetOptions): ProcessTarge
 
     async stage(operation, { image }, { alone }) {
       const layout = `${options.images}/${image.repository}`
+      if (image.registry !== undefined) await pull(image.registry, image, layout)
       const { command, env, user, workingDirectory, layers } = await readImage(layout, image.digest)
       const directory = await unpackImage({ layout, digest: image.digest, layers, directory: appsOf(operation.environment) })
       await openEdge(operation.environment)
-      const started = await carryOut(KeeperInstance, 'stage', operation, {
+      await carryOut(KeeperInstance, 'stage', operation, {
         digest: image.digest,
         alone,
         directory,
@@ -74,12 +77,10 @@ export function createProcessTarget(options: ProcessTargetOptions): ProcessTarge
         env: { ...withoutPath(env), ...(await options.resolveEnv(operation.environment)) },
         ...(user === undefined ? {} : { user }),
       })
-      return toInstance(started)
     },
 
-    async findInstance(environment, digest) {
-      const found = (await view(environment)).instances.find((instance) => instance.digest === digest)
-      return found === undefined ? undefined : toInstance(found)
+    async listInstances(environment, digest) {
+      return (await view(environment)).instances.filter((instance) => instance.digest === digest).map(toInstance)
     },
 
     async activate(operation, digest) {
@@ -114,6 +115,6 @@ function withoutPath({ PATH: _path, ...env }: Record<string, string>): Record<st
   return env
 }
 
-function toInstance({ digest, url, running, exit, tail }: KeeperInstance): Instance {
-  return { digest, url, running, ...(exit === undefined ? {} : { exit }), ...(tail === undefined ? {} : { tail }) }
+function toInstance({ digest, id, url, running, exit, tail }: KeeperInstance): Instance {
+  return { digest, id, url, running, ...(exit === undefined ? {} : { exit }), ...(tail === undefined ? {} : { tail }) }
 }

@@ -1,9 +1,11 @@
 /** The keeper, asked over its Unix socket. What comes back is checked; what it refuses is thrown with its own code. */
 import { request } from 'node:http'
 import { z } from 'zod'
-import { BelayError, errorCodes, type ErrorCode } from '../../../domain/errors.ts'
+import type { Operation } from '../../contract/activities.ts'
+import { BelayError, errorCodes, type ErrorCode } from '../../domain/errors.ts'
 
 export const KeeperInstance = z.object({
+  id: z.string(),
   digest: z.string(),
   directory: z.string(),
   url: z.string(),
@@ -17,6 +19,7 @@ export const KeeperEnvironment = z.object({
   fence: z.number().int(),
   active: z.string().optional(),
   instances: z.array(KeeperInstance),
+  upstreams: z.array(z.object({ id: z.string(), digest: z.string(), host: z.string(), port: z.number() })),
   traffic: z.record(z.string(), z.object({ requests: z.number(), errors: z.number() })),
 })
 export type KeeperEnvironment = z.infer<typeof KeeperEnvironment>
@@ -55,6 +58,44 @@ export function createKeeperClient(socketPath: string): KeeperClient {
         ...(error.hint === undefined ? {} : { hint: error.hint }),
         ...(error.retryable === undefined ? {} : { retryable: error.retryable }),
       })
+    },
+  }
+}
+
+/** Where an environment takes requests, and by which edge. */
+export interface EdgePlace {
+  driver: 'embedded' | 'haproxy'
+  host: string
+  port: number
+}
+
+export interface EnvironmentsClient {
+  view(environment: string): Promise<KeeperEnvironment>
+  /** Has it listen where the configuration says. Throws `not_found` for an environment that is not there. */
+  openEdge(environment: string): Promise<void>
+  carryOut<T>(schema: z.ZodType<T>, name: string, operation: Operation, rest?: object): Promise<T>
+  /** What changes nothing and needs no number. */
+  ask(environment: string, name: string, body: object): Promise<void>
+}
+
+export function createEnvironmentsClient(options: {
+  socket: string
+  edges: Readonly<Record<string, EdgePlace>>
+}): EnvironmentsClient {
+  const keeper = createKeeperClient(options.socket)
+  const pathOf = (environment: string, rest = ''): string => `/environments/${encodeURIComponent(environment)}${rest}`
+  return {
+    view: (environment) => keeper.call(KeeperEnvironment, 'GET', pathOf(environment)),
+    async openEdge(environment) {
+      const edge = options.edges[environment]
+      if (edge === undefined) throw new BelayError({ code: 'not_found', message: `no environment ${environment} here` })
+      const { driver, host, port } = edge
+      await keeper.call(z.unknown(), 'PUT', pathOf(environment, '/edge'), { driver, host, port })
+    },
+    carryOut: (schema, name, { environment, fence, operationId }, rest = {}) =>
+      keeper.call(schema, 'POST', pathOf(environment, `/${name}`), { fence, operationId, ...rest }),
+    async ask(environment, name, body) {
+      await keeper.call(z.unknown(), 'POST', pathOf(environment, `/${name}`), body)
     },
   }
 }

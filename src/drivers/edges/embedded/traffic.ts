@@ -1,3 +1,5 @@
+import type { Totals } from '../edge.ts'
+
 /** What the edge counts: requests and errors by release, requests under way by instance. */
 export interface Traffic {
   /** A request goes to this instance. The function returned ends it; only its first call counts. */
@@ -10,12 +12,7 @@ export interface Traffic {
   reset(digest: string): void
 }
 
-export interface Totals {
-  requests: number
-  errors: number
-}
-
-export function createTraffic(start: Record<string, Totals> = {}): Traffic {
+export function createTraffic(start: Readonly<Record<string, Totals>> = {}): Traffic {
   const totals = new Map<string, Totals>(Object.entries(start))
   const under = new Map<string, number>()
   const waiting = new Map<string, Set<() => void>>()

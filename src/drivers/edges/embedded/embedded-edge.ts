@@ -1,30 +1,16 @@
-/** The edge of one environment: takes requests at one address and passes each to what serves at that moment. */
+/** An edge in the keeper's own process: takes requests at one address and passes each to what serves at that moment. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { createProxyServer } from 'httpxy'
-import { BelayError } from '../../domain/errors.ts'
-import { agentFor, connectUpstream, type Route, type Upstream } from './connect-upstream.ts'
+import { BelayError } from '../../../domain/errors.ts'
+import type { Edge, EdgeAddress, EdgeDriver, EdgeOptions, Upstream } from '../edge.ts'
+import { agentFor, connectUpstream, type Connected } from './connect-upstream.ts'
 import { forwardedHeaders } from './forwarded-headers.ts'
-import type { Traffic } from './traffic.ts'
-
-export interface Edge {
-  /** Where it listens; undefined before `listen`. */
-  address(): { host: string; port: number } | undefined
-  /** Moves it there; already there: nothing happens. In use by somebody else: `conflict`, and it stays where it was. */
-  listen(address: { host: string; port: number }): Promise<{ host: string; port: number }>
-  /** Takes no new connection; resolves when the requests under way have ended, after `limitMs` at the latest. */
-  close(limitMs: number): Promise<void>
-}
-
-export interface EdgeOptions {
-  /** Asked for each request: so a switch is one assignment. */
-  route(): Route | undefined
-  traffic: Traffic
-}
+import { createTraffic } from './traffic.ts'
 
 /** One request on its way. */
 interface Exchange {
-  end: Upstream['end']
+  end: Connected['end']
   /** The application's answer has begun. */
   answered: boolean
 }
@@ -38,10 +24,20 @@ interface Listening {
 /** Longer than what usual clients keep an idle connection: so it is they who close it, and none is closed under a request. */
 const keepAliveMs = 75_000
 
-export function createEdge(options: EdgeOptions): Edge {
+export const embeddedEdge = {
+  name: 'embedded',
+  findObstacle: () => undefined,
+  create: (options) => Promise.resolve(createEmbeddedEdge(options)),
+} as const satisfies EdgeDriver
+
+function createEmbeddedEdge(options: EdgeOptions): Edge {
   const proxy = createProxyServer({})
+  const traffic = createTraffic(options.totals)
   const exchanges = new WeakMap<IncomingMessage, Exchange>()
-  let current: (Listening & { host: string; port: number }) | undefined
+  let current: (Listening & EdgeAddress) | undefined
+  let route: readonly Upstream[] = []
+  /** Of the route: who gets the next request. */
+  let turn = 0
 
   proxy.on('proxyRes', (answer, request) => {
     const exchange = exchanges.get(request)
@@ -68,7 +64,7 @@ export function createEdge(options: EdgeOptions): Edge {
     })
     try {
       await proxy.web(request, response, {
-        target: { host: '127.0.0.1', port: upstream.route.port },
+        target: targetOf(upstream),
         agent: agentFor(upstream.socket),
         headers: { ...forwardedHeaders(request), connection: 'close' },
       })
@@ -88,9 +84,8 @@ export function createEdge(options: EdgeOptions): Edge {
       upstream.end('good')
     })
     try {
-      const target = { host: '127.0.0.1', port: upstream.route.port }
-      const agent = agentFor(upstream.socket)
-      await proxy.ws(request, socket as IncomingMessage['socket'], { target, agent, headers: forwardedHeaders(request) }, head)
+      const through = { target: targetOf(upstream), agent: agentFor(upstream.socket), headers: forwardedHeaders(request) }
+      await proxy.ws(request, socket as IncomingMessage['socket'], through, head)
     } catch {
       upstream.end('error')
       socket.destroy()
@@ -98,7 +93,12 @@ export function createEdge(options: EdgeOptions): Edge {
   }
 
   function reach(isOver: () => boolean): ReturnType<typeof connectUpstream> {
-    return connectUpstream({ route: options.route, begin: (route) => options.traffic.begin(route), isOver })
+    turn += 1
+    const first = turn
+    // A switch is one assignment: whoever waits asks again.
+    const inTurn = (): Upstream[] =>
+      route.map((_, index) => route[(first + index) % route.length]).filter((one) => one !== undefined)
+    return connectUpstream({ route: inTurn, begin: (upstream) => traffic.begin(upstream), isOver })
   }
 
   return {
@@ -121,12 +121,26 @@ export function createEdge(options: EdgeOptions): Edge {
       if (former !== undefined) void closeServer(former, keepAliveMs)
       return { host, port: bound }
     },
+    route(upstreams) {
+      route = [...upstreams]
+      return Promise.resolve()
+    },
+    inFlight: (id) => traffic.inFlight(id),
+    drained: (id, limitMs, signal) => traffic.drained(id, limitMs, signal),
+    totals: () => traffic.totals(),
+    reset: (digest) => {
+      traffic.reset(digest)
+    },
     async close(limitMs) {
       const former = current
       current = undefined
       if (former !== undefined) await closeServer(former, limitMs)
     },
   }
+}
+
+function targetOf({ upstream }: Connected): EdgeAddress {
+  return { host: upstream.host, port: upstream.port }
 }
 
 function bind(server: Server, host: string, port: number): Promise<number> {

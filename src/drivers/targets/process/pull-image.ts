@@ -1,0 +1,62 @@
+/** Brings an image of a registry into a layout on this disk: what the runner of another machine built is deployed here. */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { BelayError } from '../../../domain/errors.ts'
+import { syncDirectory } from '../../../process/durable-file.ts'
+import type { RegistryClient } from '../../../registry/registry.ts'
+import { blobPath, parseManifest } from './image-layout.ts'
+
+export interface PullInput {
+  /** Asked for only if the image is not here yet. */
+  connect(): RegistryClient
+  /** In the registry. */
+  name: string
+  digest: string
+  layout: string
+}
+
+/**
+ * The manifest comes last, so that what has its manifest here is whole: then nothing is asked. Two at once, or killed in the middle: each
+ * blob is whole under its name or not there. Throws `not_found` (the registry has no such image) and what a
+ * `RegistryClient` throws.
+ */
+export async function ensurePulled({ connect, name, digest, layout }: PullInput): Promise<void> {
+  if (existsSync(blobPath(layout, digest))) return
+  const client = connect()
+  const found = await client.findManifest(name, digest)
+  if (found === undefined) {
+    const hint = 'Was it removed there? Build it again.'
+    throw new BelayError({ code: 'not_found', message: `the registry has no image ${name}@${digest}`, hint })
+  }
+  const { config, layers } = parseManifest(found.bytes)
+  for (const blob of [config, ...layers]) {
+    if (!existsSync(blobPath(layout, blob.digest))) await keep(layout, blob.digest, await client.readBlob(name, blob.digest))
+  }
+  await keep(layout, digest, oneChunk(found.bytes))
+}
+
+/** Streamed to a file of its own and synced; it gets its name only once its reader has found nothing wrong with it. */
+async function keep(layout: string, digest: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  const place = blobPath(layout, digest)
+  const directory = `${layout}/blobs/sha256`
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const temporary = `${directory}/.pull-${randomBytes(8).toString('hex')}`
+  try {
+    const file = await open(temporary, 'wx', 0o600)
+    try {
+      for await (const chunk of bytes) await file.write(chunk)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, place)
+    syncDirectory(directory)
+  } finally {
+    await rm(temporary, { force: true })
+  }
+}
+
+async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(bytes)
+}
