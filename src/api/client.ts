@@ -3,12 +3,13 @@ import type { z } from 'zod'
 import { StoredRunEvent } from '../domain/run-event.ts'
 import type { RunStatus } from '../domain/run.ts'
 import { BelayError } from '../domain/errors.ts'
-import type { Rollback } from './environment-schemas.ts'
+import type { DeployRelease, Rollback } from './environment-schemas.ts'
 import { follow, type FollowOptions } from './follow.ts'
 import { LogChunk, LogStreamEnd, type LogQuery } from './log-schemas.ts'
 import type { PageQuery } from './pages.ts'
 import { routes, type Route } from './routes.ts'
 import { RunStreamEnd, type CancelRun, type RunListQuery, type StartRun } from './run-schemas.ts'
+import type { CreateToken } from './token-schemas.ts'
 import { createTransport, reach, type ClientOptions, type RequestOptions } from './transport.ts'
 
 /** A run by its id, or by its number within a project. */
@@ -59,11 +60,18 @@ export function createClient(options: ClientOptions) {
     listDeployments: (name: string, query: PageQuery = {}) => call(routes.listDeployments, { params: { name }, query }),
     rollback: (name: string, body: Rollback = {}, idempotencyKey?: string) =>
       call(routes.rollback, { params: { name }, body, idempotencyKey }),
+    deploy: (name: string, body: DeployRelease, idempotencyKey?: string) =>
+      call(routes.deploy, { params: { name }, body, idempotencyKey }),
     listDeliveries: (query: PageQuery & { project?: string } = {}) => call(routes.listDeliveries, { query }),
-    listReleases: (query: PageQuery & { project?: string } = {}) => call(routes.listReleases, { query }),
+    listReleases: (query: PageQuery & { project?: string | undefined } = {}) => call(routes.listReleases, { query }),
     listRunners: () => call(routes.listRunners),
     listAudit: (query: PageQuery = {}) => call(routes.listAudit, { query }),
     listProjects: () => call(routes.listProjects),
+    listTokens: (query: PageQuery = {}) => call(routes.listTokens, { query }),
+    createToken: (body: CreateToken) => call(routes.createToken, { body }),
+    revokeToken: async (name: string): Promise<void> => {
+      await transport(requestOf(routes.revokeToken, { params: { name } }))
+    },
 
     /** Follows a run to its end; `after` is the sequence number of the last event already known. */
     async *followRun(run: RunRef, input: FollowOptions & { after?: number } = {}): AsyncGenerator<RunStreamItem> {

@@ -39,6 +39,15 @@ export const Rollback = z.strictObject({
 })
 export type Rollback = z.infer<typeof Rollback>
 
-/** The rollback is queued; what becomes of it is in the environment's deployments, under `requestId`. */
+export const DeployRelease = z.strictObject({
+  /** A release number or an image digest. */
+  release: z.string().min(1).max(200),
+  /** Whose release; may be left out where only one project deploys to the environment. */
+  project: z.string().min(1).max(200).optional(),
+  reason: z.string().max(500).optional(),
+})
+export type DeployRelease = z.infer<typeof DeployRelease>
+
+/** The rollback or deployment is queued; what becomes of it is in the environment's deployments, under `requestId`. */
 export const RollbackAccepted = z.object({ requestId: z.string(), release: z.number().int(), digest: z.string() })
 export type RollbackAccepted = z.infer<typeof RollbackAccepted>

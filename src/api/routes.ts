@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import {
   DeploymentPage,
+  DeployRelease,
   EnvironmentDetail,
   EnvironmentList,
   EnvironmentParams,
@@ -23,6 +24,7 @@ import {
   RunView,
   StartRun,
 } from './run-schemas.ts'
+import { CreatedToken, CreateToken, TokenPage, TokenParams } from './token-schemas.ts'
 
 /**
  * Who may call: everybody, a person's role (and those above it), a runner's own token, a segment's token, or either of
@@ -31,7 +33,7 @@ import {
 export type Access = 'public' | 'viewer' | 'operator' | 'approver' | 'admin' | 'runner' | 'segment' | 'runner_or_segment'
 
 export interface Route {
-  method: 'GET' | 'POST' | 'PUT'
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** With `:name` for its parameters. */
   path: string
   access: Access
@@ -125,6 +127,17 @@ export const routes = {
     response: RollbackAccepted,
     idempotent: true,
   },
+  /** Puts a release there that exists already; what becomes of it is told like a rollback's end. */
+  deploy: {
+    method: 'POST',
+    path: '/api/v1/environments/:name/deploy',
+    access: 'operator',
+    params: EnvironmentParams,
+    body: DeployRelease,
+    status: 202,
+    response: RollbackAccepted,
+    idempotent: true,
+  },
   listDeliveries: {
     method: 'GET',
     path: '/api/v1/deliveries',
@@ -143,5 +156,15 @@ export const routes = {
   },
   listRunners: { method: 'GET', path: '/api/v1/runners', access: 'viewer', status: 200, response: RunnerList },
   listAudit: { method: 'GET', path: '/api/v1/audit', access: 'admin', query: PageQuery, status: 200, response: AuditPage },
+  listTokens: { method: 'GET', path: '/api/v1/tokens', access: 'admin', query: PageQuery, status: 200, response: TokenPage },
+  createToken: {
+    method: 'POST',
+    path: '/api/v1/tokens',
+    access: 'admin',
+    body: CreateToken,
+    status: 201,
+    response: CreatedToken,
+  },
+  revokeToken: { method: 'DELETE', path: '/api/v1/tokens/:name', access: 'admin', params: TokenParams, status: 204 },
   listProjects: { method: 'GET', path: '/api/v1/projects', access: 'viewer', status: 200, response: ProjectList },
 } as const satisfies Record<string, Route>

@@ -42,6 +42,9 @@ describe('usage', () => {
     ['a status that is not there', ['runs', '--status', 'x'], 'One of queued, running'],
     ['a limit out of range', ['runs', '--limit', '201'], 'A number from 1 to 200'],
     ['a missing argument', ['show'], "missing required argument 'run'"],
+    ['a release that is not said', ['deploy', 'production'], "missing required argument 'release'"],
+    ['a token without a role', ['token', 'create', 'ci'], "required option '-r, --role <role>' not specified"],
+    ['a role that is not there', ['token', 'create', 'ci', '--role', 'root'], 'viewer, operator, approver, admin, runner'],
     ['a listen address without port', ['up', '--listen', 'localhost'], '--listen localhost is not host:port'],
   ])('%s is exit 2 and says why', async (_, args, message) => {
     await mkdir(join(cwd, '.git'))
@@ -71,6 +74,15 @@ describe('server', () => {
     const { code, err } = await belay(['runs'], { BELAY_URL: `http://127.0.0.1:${String(port)}`, BELAY_TOKEN: 'x' })
     expect({ code, err }).toEqual({ code: 5, err: expect.stringContaining('cannot reach the server') as string })
   })
+
+  test.each([['releases'], ['deploy', 'production', '1'], ['token', 'list']])(
+    '`%s` without a server is exit 5',
+    async (...args) => {
+      const port = await findFreePort()
+      const { code } = await belay(args, { BELAY_URL: `http://127.0.0.1:${String(port)}`, BELAY_TOKEN: 'x' })
+      expect(code).toBe(5)
+    },
+  )
 
   test('no token is exit 2 and says how to have one', async () => {
     const { code, err } = await belay(['envs'])

@@ -1,17 +1,20 @@
 import { Command, CommanderError } from 'commander'
 import { BelayError, errorCodes, exitCodes, messageOf } from '../domain/errors.ts'
 import { cancelCommand } from './cancel.ts'
+import { deployCommand } from './deploy.ts'
 import { doctorCommand } from './doctor.ts'
 import { envsCommand } from './envs.ts'
 import { paint } from './format.ts'
 import type { Io } from './io.ts'
 import { logsCommand } from './logs.ts'
 import { planCommand } from './plan.ts'
+import { releasesCommand } from './releases.ts'
 import { rollbackCommand } from './rollback.ts'
 import { runCommand } from './run.ts'
 import { runsCommand } from './runs.ts'
 import { serverCommand } from './server.ts'
 import { showCommand } from './show.ts'
+import { tokenCommand } from './token.ts'
 import { upCommand } from './up.ts'
 import { validateCommand } from './validate.ts'
 import { workerCommand } from './worker.ts'
@@ -37,7 +40,8 @@ function createProgram(io: Io): Command {
     ...[upCommand(io), serverCommand(io), workerCommand(io)],
     ...[validateCommand(io), planCommand(io)],
     ...[runCommand(io), runsCommand(io), showCommand(io), logsCommand(io), cancelCommand(io)],
-    ...[envsCommand(io), rollbackCommand(io), doctorCommand(io)],
+    ...[envsCommand(io), releasesCommand(io), deployCommand(io), rollbackCommand(io)],
+    ...[tokenCommand(io), doctorCommand(io)],
   ]
   for (const command of commands) program.addCommand(command)
   settle(program, io)

@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
-import type { Client } from '../api/client.ts'
 import type { EnvironmentDetail } from '../api/environment-schemas.ts'
-import type { Deployment } from '../domain/environment.ts'
 import { findRollbackRelease } from '../domain/environment-rules.ts'
 import { BelayError, exitCodes } from '../domain/errors.ts'
 import type { ReleaseRef } from '../domain/release.ts'
@@ -11,6 +9,7 @@ import { connect } from './connect.ts'
 import { printJson, shortDigest } from './format.ts'
 import type { Io } from './io.ts'
 import { printable } from './terminal-text.ts'
+import { waitForDeployment } from './wait-for-deployment.ts'
 
 interface RollbackFlags extends CommonFlags {
   to?: string
@@ -42,28 +41,14 @@ export function rollbackCommand(io: Io): Command {
       }
       const accepted = await client.rollback(name, body, randomUUID())
       if (flags.json !== true) io.out(`${name} goes to release ${String(accepted.release)} ${shortDigest(accepted.digest)}\n`)
-      const ended = flags.detach === true ? undefined : await waitForEnd(client, name, accepted.requestId, io.signal)
+      const asked = { environment: name, requestId: accepted.requestId }
+      const ended = flags.detach === true ? undefined : await waitForDeployment(client, asked, io)
       if (flags.json === true) printJson(io, { ...accepted, ...(ended === undefined ? {} : { deployment: ended }) })
       if (ended === undefined) return
       if (flags.json !== true)
         io.out(`${name}: ${ended.status}${ended.reason === undefined ? '' : `: ${printable(ended.reason)}`}\n`)
       if (ended.status !== 'deployed') io.exitWith(exitCodes.rollbackFailed)
     })
-}
-
-/** Asks twice a second; a server that is being restarted is waited for. */
-async function waitForEnd(client: Client, name: string, requestId: string, signal: AbortSignal): Promise<Deployment | undefined> {
-  while (!signal.aborted) {
-    try {
-      const { items } = await client.listDeployments(name)
-      const found = items.find((deployment) => deployment.requestId === requestId)
-      if (found !== undefined && found.status !== 'running') return found
-    } catch (error) {
-      if (!(error instanceof BelayError) || !error.retryable) throw error
-    }
-    await new Promise((resolve) => setTimeout(resolve, 500))
-  }
-  return undefined
 }
 
 /** By the rule that the environment itself goes by, on the history that the server shows. */

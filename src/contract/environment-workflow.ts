@@ -19,7 +19,7 @@ export type EnvironmentMessage =
 
 export const environmentSignal = defineSignal<[EnvironmentMessage]>('message')
 
-/** A person's rollback: answers once it is queued; what became of it is read from the history. */
+/** A person's rollback, or with `release` deployment: answers once it is queued; what became of it is read from the history. */
 export const rollbackUpdate = defineUpdate<{ requestId: string; release: number; digest: string }, [RollbackRequest]>('rollback')
 
 export const environmentStateQuery = defineQuery<EnvironmentState>('state')

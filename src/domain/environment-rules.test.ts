@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { DeployRequest, EnvironmentState, Served } from './environment.ts'
+import type { DeployRequest, EnvironmentState, RollbackRequest, Served } from './environment.ts'
 import * as rules from './environment-rules.ts'
 import type { ReleaseRef } from './release.ts'
 
@@ -69,6 +69,59 @@ describe('a request', () => {
     rules.receiveRequest(state, request(1), 5)
     expect(rules.receiveUndo(state, request(1).id, 6)?.status).toBe('withdrawn')
     expect(rules.hasJob(state)).toBe(false)
+  })
+})
+
+describe("a person's deployment", () => {
+  const wanted = (number: number, id = `deploy/${String(number)}`): RollbackRequest => ({
+    ...{ id, environment: 'production', to: release(number).image.digest, release: release(number) },
+    actor: { id: 'token:ana', name: 'ana' },
+  })
+  const back: RollbackRequest = { id: 'rollback/1', environment: 'production', to: '1', actor: { id: 'token:ana', name: 'ana' } }
+  const idOf = (job: rules.EnvironmentJob | undefined) =>
+    job === undefined || job.type === 'undo' ? job?.requestId : job.request.id
+
+  it('is of any release, also one that was never served here, and queued once', () => {
+    const state = stateWith(served(1, 'kept'))
+    expect(rules.receivePerson(state, wanted(7), 5)).toEqual(release(7))
+    expect(rules.receivePerson(state, wanted(7), 6)).toEqual(release(7))
+    expect(state.rollbacks).toHaveLength(1)
+    rules.takeJob(state)
+    rules.remember(state, { requestId: wanted(7).id, status: 'deployed', at: 7 })
+    rules.receivePerson(state, wanted(7), 8)
+    expect(rules.hasJob(state)).toBe(false)
+  })
+
+  it('of a blocked release is refused', () => {
+    const state = stateWith(served(1, 'kept'), served(2, 'blocked'))
+    expect(rules.receivePerson(state, wanted(2), 5)).toBeUndefined()
+    expect(rules.hasJob(state)).toBe(false)
+  })
+
+  it('is not left out for a newer push', () => {
+    const state = { ...stateWith(served(1, 'kept')), newest: { 'refs/heads/main': 9 } }
+    expect(rules.receivePerson(state, wanted(1), 5)).toEqual(release(1))
+    expect(idOf(rules.takeJob(state))).toBe(wanted(1).id)
+  })
+
+  it('waits for what was queued before it, also if some of that is withdrawn, and goes before what comes later', () => {
+    const state = stateWith(served(1, 'kept'))
+    for (const number of [2, 3]) rules.receiveRequest(state, request(number), 5)
+    rules.receivePerson(state, wanted(1), 6)
+    rules.receiveRequest(state, request(4), 7)
+    rules.receivePerson(state, wanted(9), 8)
+    rules.receiveUndo(state, request(3).id, 9)
+    const order = Array.from({ length: 4 }, () => idOf(rules.takeJob(state)))
+    expect(order).toEqual([request(2).id, wanted(1).id, request(4).id, wanted(9).id])
+    expect(rules.hasJob(state)).toBe(false)
+  })
+
+  it('is no way back: a rollback asked for after it goes first', () => {
+    const state = stateWith(served(1, 'kept'), served(2, 'kept'))
+    rules.receivePerson(state, wanted(2), 5)
+    rules.receivePerson(state, back, 6)
+    expect(state.rollbacks.map(rules.isWayBack)).toEqual([false, true])
+    expect([idOf(rules.takeJob(state)), idOf(rules.takeJob(state))]).toEqual([back.id, wanted(2).id])
   })
 })
 

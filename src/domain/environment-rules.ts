@@ -151,6 +151,29 @@ export function findRollbackRelease(
     .findLast((release) => String(release.number) === number || release.image.digest === to || release.id === to)
 }
 
+/** A rollback goes before everything queued, and interrupts what is only watched; a person's deployment does neither. */
+export function isWayBack(request: RollbackRequest): boolean {
+  return request.release === undefined
+}
+
+/** A person asks: queued, unless it is known already. Undefined: there is no such release, or it is blocked. */
+export function receivePerson(state: EnvironmentState, request: RollbackRequest, now: number): ReleaseRef | undefined {
+  const release = findWanted(state, request)
+  if (release === undefined) return undefined
+  const { id } = request
+  const known = findAnswer(state, id, now) !== undefined || state.rollbacks.some((waiting) => waiting.id === id)
+  if (known) return release
+  const behind = isWayBack(request) ? {} : { behind: state.queue.map((queued) => queued.id) }
+  state.rollbacks.push({ ...request, to: release.image.digest, ...behind })
+  return release
+}
+
+function findWanted(state: EnvironmentState, request: RollbackRequest): ReleaseRef | undefined {
+  const { release } = request
+  if (release === undefined) return findRollbackRelease(state, request)
+  return blockedReleases(state).has(release.id) ? undefined : release
+}
+
 /** A release is served from now on, provisionally or for good. */
 export function noteServed(state: EnvironmentState, served: Served): void {
   const history = [...state.history, served]
@@ -166,14 +189,21 @@ export type EnvironmentJob =
   | { type: 'rollback'; request: RollbackRequest }
   | { type: 'deploy'; request: DeployRequest }
 
-/** Undo and a person's rollback go before all queued deployments. Takes the job out of the state. */
+/** Undo and a person's rollback go before all queued deployments, a person's deployment in its turn. Takes the job out of the state. */
 export function takeJob(state: EnvironmentState): EnvironmentJob | undefined {
   const undo = state.undos.shift()
   if (undo !== undefined) return { type: 'undo', requestId: undo }
-  const rollback = state.rollbacks.shift()
-  if (rollback !== undefined) return { type: 'rollback', request: rollback }
+  const person = takePerson(state)
+  if (person !== undefined) return { type: 'rollback', request: person }
   const request = state.queue.shift()
   return request === undefined ? undefined : { type: 'deploy', request }
+}
+
+function takePerson({ rollbacks, queue }: EnvironmentState): RollbackRequest | undefined {
+  const back = rollbacks.findIndex(isWayBack)
+  if (back >= 0) return rollbacks.splice(back, 1)[0]
+  const before = new Set(rollbacks[0]?.behind)
+  return queue.some(({ id }) => before.has(id)) ? undefined : rollbacks.shift()
 }
 
 export function hasJob(state: EnvironmentState): boolean {

@@ -69,7 +69,7 @@ export const DeployRequest = z.object({
 })
 export type DeployRequest = z.infer<typeof DeployRequest>
 
-/** A person asks for an older release. Asking twice with the same id changes nothing. */
+/** A person asks for an older release, or with `release` for that one. Asking twice with the same id changes nothing. */
 export const RollbackRequest = z.object({
   id: z.string(),
   environment: z.string(),
@@ -77,6 +77,10 @@ export const RollbackRequest = z.object({
   to: z.string().optional(),
   actor: Actor,
   reason: z.string().max(500).optional(),
+  /** Makes it a deployment: of this very release, served here before or not, in its turn and interrupting nothing. */
+  release: ReleaseRef.optional(),
+  /** Of a deployment: the requests of runs that were queued when it came, and go first. */
+  behind: z.array(z.string()).optional(),
 })
 export type RollbackRequest = z.infer<typeof RollbackRequest>
 

@@ -20,6 +20,7 @@ import { mountRunEvents } from './routes/run-events.ts'
 import { mountRunnerApi } from './routes/runner/runner-api.ts'
 import { mountStartRun } from './routes/start-run.ts'
 import { mountStepLog } from './routes/step-log.ts'
+import { mountTokens } from './routes/tokens.ts'
 
 export interface AppDeps {
   config: Config
@@ -69,6 +70,7 @@ export function createApp(deps: AppDeps): FastifyInstance {
   mountStepLog(app, routeDeps)
   mountEnvironments(app, routeDeps)
   mountLists(app, routeDeps)
+  mountTokens(app, routeDeps)
   mountRunnerApi(app, routeDeps)
   return app
 }

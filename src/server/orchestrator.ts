@@ -27,7 +27,7 @@ export interface Orchestrator {
   startRun(input: RunInput): Promise<'started' | 'foreign'>
   /** A run that has ended, or is not there, needs no cancel. */
   cancelRun(runId: string, request: CancelRequest): Promise<void>
-  /** Queues it at the environment, whose answer it returns; the same id again is the same rollback. */
+  /** Queues a person's rollback or deployment at the environment, whose answer it returns; the same id again is the same one. */
   rollBack(request: RollbackRequest): Promise<{ requestId: string; release: number; digest: string }>
   ping(): Promise<void>
   close(): Promise<void>

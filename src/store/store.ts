@@ -43,7 +43,11 @@ export type Accepted =
   | { type: 'conflict' }
 
 export interface DeliveryStore {
-  /** One transaction: the delivery and, for a trigger, a queued run and its `start` command. Under load, grouped. */
+  /**
+   * One transaction: the delivery and, for a trigger, a queued run and its `start` command; under load, grouped. If polling
+   * saw this push first, the run that it started is the answer, and this delivery's: no other delivery gets it. Else the head
+   * is noted for polling, if the project was ever polled.
+   */
   accept(input: AcceptDelivery): Promise<Accepted>
   list(page: PageRequest & { project?: string | undefined }): Promise<Page<Delivery>>
 }
@@ -175,6 +179,9 @@ export interface ReleaseStore {
   /** Unique by (run, step): a second call returns the first release. */
   create(input: Omit<Release, 'id' | 'number' | 'createdAt' | 'version'> & { step: string; version?: string }): Promise<Release>
   find(id: string): Promise<Release | undefined>
+  findByNumber(project: string, number: number): Promise<Release | undefined>
+  /** The project's newest release of that image. */
+  findByDigest(project: string, digest: string): Promise<Release | undefined>
   list(input: PageRequest & { project?: string | undefined }): Promise<Page<Release>>
 }
 
@@ -206,13 +213,18 @@ export interface TokenStore {
   hasAny(role: Role): Promise<boolean>
   /** Those that are not revoked, newest first; never the token itself. */
   list(page: PageRequest): Promise<Page<TokenInfo>>
-  /** By name; false if there is none. */
-  revoke(name: string): Promise<boolean>
+  /** As a person asks for it: looked at, made and written into the audit in one transaction. */
+  issue(input: { name: string; role: Role; expiresAt?: number; replace: boolean; actor: string }): Promise<IssuedToken>
+  /** As a person asks for it, with its row of the audit. The last valid admin's stays. */
+  revoke(input: { name: string; actor: string }): Promise<'revoked' | 'unknown' | 'last_admin'>
   createSegmentToken(input: SegmentGrant): Promise<string>
   findSegmentGrant(token: string): Promise<SegmentGrant | undefined>
 }
 
 export type FirstToken = { made: true; token: string } | { made: false; name: string; origin?: string }
+
+/** `taken`: a valid one has this name, and `replace` was not said. `last_admin`: it would end the last valid admin's. */
+export type IssuedToken = { type: 'made'; token: string } | { type: 'taken' } | { type: 'last_admin' }
 
 export interface TokenInfo {
   name: string

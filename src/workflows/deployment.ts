@@ -12,6 +12,7 @@ import type {
 import * as rules from '../domain/environment-rules.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { Deploy } from '../domain/plan.ts'
+import type { ReleaseRef } from '../domain/release.ts'
 import { deployer, deployerOnce, inline, bookkeeping } from './activities.ts'
 import { backTo, clear, interrupted, mustBeHealthy, silentNews, told } from './deployment-phases.ts'
 import { reasonOf } from './failure.ts'
@@ -21,6 +22,7 @@ import { createNews, type News } from './news.ts'
 /** Carries deployments out: `stage → check → activate → verify → retire`, and the way back from each. */
 export interface Deployer {
   deploy(request: DeployRequest): Promise<void>
+  /** What a person asked for: a rollback or, if it names its release, a deployment. Neither belongs to a run. */
   rollback(request: RollbackRequest): Promise<void>
   /** Takes back what this request deployed, if it still serves. */
   undo(requestId: string): Promise<void>
@@ -46,7 +48,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
   function isUrgent(): boolean {
     const { active } = state
     if (active?.kind !== 'deploy') return false
-    return state.rollbacks.length > 0 || state.undos.includes(active.requestId)
+    return state.rollbacks.some(rules.isWayBack) || state.undos.includes(active.requestId)
   }
 
   /** Deployments of ours that have not begun to switch traffic. */
@@ -214,6 +216,12 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     return state.history.findLast(({ deploymentId }) => deploymentId === current?.deploymentId)?.strategy ?? 'blue_green'
   }
 
+  /** One that had to be alone here before still has to. */
+  function strategyFor(release: ReleaseRef): Deploy['strategy'] {
+    const before = state.history.findLast((served) => served.release.id === release.id)?.strategy
+    return before === 'recreate' ? before : strategyNow()
+  }
+
   function answer(deployment: Deployment): Answer {
     const base = { requestId: deployment.requestId, deploymentId: deployment.id, at: Date.now() }
     const reason = deployment.reason === undefined ? {} : { reason: deployment.reason }
@@ -253,14 +261,15 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       if (!state.undos.includes(request.id)) tell(request.runId, ended)
     },
     async rollback(request) {
-      const release = rules.findRollbackRelease(state, request)
+      const release = request.release ?? rules.findRollbackRelease(state, request)
       if (release === undefined) return
-      const reason = request.reason === undefined ? {} : { reason: request.reason }
+      const back = rules.isWayBack(request)
+      const strategy = back ? strategyNow() : strategyFor(release)
       const deployment = begin({
-        ...{ kind: 'rollback', release, requestId: request.id, actor: request.actor, strategy: strategyNow() },
-        ...reason,
+        ...{ kind: back ? 'rollback' : 'deploy', release, requestId: request.id, actor: request.actor, strategy },
+        ...(request.reason === undefined ? {} : { reason: request.reason }),
       })
-      await carryOut(deployment, { health: {}, bakeMs: 0, strategy: strategyNow() }, 'kept', silentNews)
+      await carryOut(deployment, { health: {}, bakeMs: 0, strategy }, 'kept', silentNews)
       answer(deployment)
     },
     async undo(requestId) {

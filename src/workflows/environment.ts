@@ -135,19 +135,19 @@ function receiveRollback(
   state: EnvironmentState,
   request: RollbackRequest,
 ): { requestId: string; release: number; digest: string } {
-  const release = rules.findRollbackRelease(state, request)
-  if (release === undefined) {
-    throw ApplicationFailure.nonRetryable(
-      request.to === undefined
-        ? `${state.name} has no earlier release to go back to`
-        : `${state.name} never served a release "${request.to}"`,
-      'not_found',
-    )
-  }
-  const known =
-    rules.findAnswer(state, request.id, Date.now()) !== undefined || state.rollbacks.some(({ id }) => id === request.id)
-  if (!known) state.rollbacks.push({ ...request, to: release.image.digest })
+  const release = rules.receivePerson(state, request, Date.now())
+  if (release === undefined) throw refusalOf(state, request)
   return { requestId: request.id, release: release.number, digest: release.image.digest }
+}
+
+function refusalOf({ name }: EnvironmentState, { release, to }: RollbackRequest): ApplicationFailure {
+  if (release !== undefined) {
+    return ApplicationFailure.nonRetryable(`release ${String(release.number)} is blocked in ${name}`, 'refused')
+  }
+  return ApplicationFailure.nonRetryable(
+    to === undefined ? `${name} has no earlier release to go back to` : `${name} never served a release "${to}"`,
+    'not_found',
+  )
 }
 
 /** Told in the background; if it gets lost, the run asks again. */

@@ -1,11 +1,12 @@
 /** Drives deployments; each story has an environment of its own, so that its history begins and ends with it. */
 import { randomUUID } from 'node:crypto'
 import { environmentWorkflowId } from '../../src/contract/workflow-ids.ts'
+import type { Deployment } from '../../src/domain/environment.ts'
 import { deploying, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
 import { endAs, runWorkflow, type Drive } from './drive.ts'
 
-export const driveEnvironments = ['first', 'bad', 'back', 'broken', 'withdrawn', 'recovered'] as const
+export const driveEnvironments = ['first', 'bad', 'back', 'chosen', 'broken', 'withdrawn', 'recovered'] as const
 type DriveEnvironment = (typeof driveEnvironments)[number]
 
 /** Longer than anything that is to happen while it is watched. */
@@ -39,12 +40,20 @@ export const deploymentDrives: readonly Drive[] = [
       await deploy(scenario, 'back', '2')
       const { client } = scenario.system
       await client.rollback('back', { reason: 'version 1 was better' }, randomUUID())
-      const rollback = await until('the rollback ends', async () => {
-        const { items } = await client.listDeployments('back')
-        return items.find(({ kind, status }) => kind === 'rollback' && status !== 'running')
-      })
-      if (rollback.status !== 'deployed') throw new Error(`the rollback ended ${rollback.status}: ${rollback.reason ?? ''}`)
+      await endOfRequest(scenario, 'back', 'rollback')
       return { 'environment-rollback': workflowOf('back') }
+    },
+  },
+  {
+    records: ['environment-person-deployment'],
+    async drive({ scenario }) {
+      const { client } = scenario.system
+      await deploy(scenario, 'chosen', '1')
+      const older = (await client.getEnvironment('chosen')).current?.release.number
+      await deploy(scenario, 'chosen', '2')
+      await client.deploy('chosen', { release: String(older), reason: 'version 1 was asked for' }, randomUUID())
+      await endOfRequest(scenario, 'chosen', 'deploy')
+      return { 'environment-person-deployment': workflowOf('chosen') }
     },
   },
   {
@@ -88,6 +97,15 @@ function workflowOf(environment: DriveEnvironment): string {
 async function deploy(scenario: Scenario, environment: DriveEnvironment, version: string): Promise<void> {
   const { id } = await scenario.start(deploying({ version, environment }))
   await endAs(scenario, id, 'succeeded')
+}
+
+/** Waits until what a person asked for serves. */
+async function endOfRequest(scenario: Scenario, environment: DriveEnvironment, kind: Deployment['kind']): Promise<void> {
+  const ended = await until(`the ${kind} ends`, async () => {
+    const { items } = await scenario.system.client.listDeployments(environment)
+    return items.find((one) => one.kind === kind && one.runId === undefined && one.status !== 'running')
+  })
+  if (ended.status !== 'deployed') throw new Error(`the ${kind} ended ${ended.status}: ${ended.reason ?? ''}`)
 }
 
 async function watched(scenario: Scenario, runId: string): Promise<void> {

@@ -32,6 +32,10 @@ export const recordedPaths = {
   'environment-first-deployment': { end: 'open', shows: ['stage', 'check', 'activate', 'verify', 'retire', '"type":"keep"'] },
   'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },
   'environment-rollback': { end: 'open', shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED', 'version 1 was better'] },
+  'environment-person-deployment': {
+    end: 'open',
+    shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED', 'version 1 was asked for', '"id":"deploy/'],
+  },
   'environment-withdrawn-in-bake': { end: 'open', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCELED', '/undo-clear/'] },
   'environment-recovered': { end: 'open', shows: ['observe', 'EVENT_TYPE_TIMER_FIRED', '/undo-stage/'] },
 } as const satisfies Record<`${WorkflowType}-${string}`, RecordedPath>

@@ -1,15 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
-import type { EnvironmentDetail } from '../../api/environment-schemas.ts'
+import type { EnvironmentDetail, RollbackAccepted } from '../../api/environment-schemas.ts'
 import { routes } from '../../api/routes.ts'
 import type { Config, EnvironmentConfig } from '../../config/config.ts'
 import type { EnvironmentState, RollbackRequest } from '../../domain/environment.ts'
 import { BelayError } from '../../domain/errors.ts'
+import { ReleaseRef } from '../../domain/release.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
+import { loadReleaseFor } from './find-release.ts'
 import { mount } from './mount.ts'
 
-/** Environments: what serves where, their history, and a person's way back. */
+/** Environments: what serves where, their history, and a person's rollbacks and deployments. */
 export function mountEnvironments(app: FastifyInstance, { config, store, orchestrator, log }: RouteDeps): void {
   mount(app, routes.listEnvironments, async () => {
     const states = new Map((await store.environments.list()).map((state) => [state.name, state]))
@@ -46,6 +48,42 @@ export function mountEnvironments(app: FastifyInstance, { config, store, orchest
     const answer = await orchestrator.rollBack(request)
     log.info({ environment: name, request: request.id, release: answer.release }, 'rollback asked for')
     return answer
+  })
+
+  mount(app, routes.deploy, async ({ params, body, caller, idempotencyKey }) => {
+    const { name } = loadEnvironment(config, params.name)
+    const release = await loadReleaseFor({ config, store }, { ...body, environment: name })
+    const actor = actorOf(caller)
+    const reason = body.reason === undefined ? {} : { reason: body.reason }
+    const request: RollbackRequest = {
+      id: `deploy/${actor.id}/${idempotencyKey ?? randomUUID()}`,
+      environment: name,
+      actor,
+      to: release.image.digest,
+      release: ReleaseRef.parse(release),
+      ...reason,
+    }
+    const { project, number, image } = release
+    await store.audit.write({
+      actor: actor.id,
+      action: 'environment.deploy',
+      subject: name,
+      data: { project, release: number, digest: image.digest, ...reason, request: request.id },
+    })
+    const answer = await orchestrator.rollBack(request)
+    refuseOtherRelease(answer, release)
+    log.info({ environment: name, request: request.id, project, release: number }, 'deployment asked for')
+    return answer
+  })
+}
+
+/** The key was used before: for the same image it is a repeat, for another a mistake. */
+function refuseOtherRelease(accepted: RollbackAccepted, { image }: ReleaseRef): void {
+  if (accepted.digest === image.digest) return
+  throw new BelayError({
+    code: 'conflict',
+    message: `this Idempotency-Key deployed another release: number ${String(accepted.release)}`,
+    hint: 'Use a new key for a new request.',
   })
 }
 

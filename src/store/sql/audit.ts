@@ -1,17 +1,15 @@
 import type { AuditStore } from '../store.ts'
 import { counters, nextNumber } from './counters.ts'
-import type { StoreDatabase } from './database.ts'
+import type { StoreDatabase, Tx } from './database.ts'
 import { fromJson, toJson } from './json.ts'
 import { limitOf, pageOf, positionOf } from './pages.ts'
 
 export function createAuditStore(database: StoreDatabase): AuditStore {
   return {
     async write({ actor, action, subject, data }) {
-      await database.write(async (tx) => {
-        const seq = await nextNumber(tx, counters.audit)
-        const row = { seq, at: database.now(), actor, action, subject, data: toJson(data ?? {}) }
-        await tx.insertInto('audit').values(row).execute()
-      })
+      await database.write((tx) =>
+        writeAudit(tx, { at: database.now(), actor, action, subject, ...(data === undefined ? {} : { data }) }),
+      )
     },
     async list(request) {
       const limit = limitOf(request)
@@ -30,4 +28,15 @@ export function createAuditStore(database: StoreDatabase): AuditStore {
       )
     },
   }
+}
+
+type Entry = Parameters<AuditStore['write']>[0] & { at: number }
+
+/** For what is done in the same transaction. */
+export async function writeAudit(tx: Tx, { at, actor, action, subject, data = {} }: Entry): Promise<void> {
+  const seq = await nextNumber(tx, counters.audit)
+  await tx
+    .insertInto('audit')
+    .values({ seq, at, actor, action, subject, data: toJson(data) })
+    .execute()
 }

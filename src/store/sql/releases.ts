@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { sql, type SqlBool } from 'kysely'
 import type { Release } from '../../domain/release.ts'
+import { Digest } from '../../domain/step.ts'
 import type { ReleaseStore } from '../store.ts'
 import { counters, nextNumber } from './counters.ts'
 import type { StoreDatabase, Tx } from './database.ts'
@@ -16,6 +18,20 @@ export function createReleaseStore(database: StoreDatabase): ReleaseStore {
     },
     async find(id) {
       const row = await read.selectFrom('releases').selectAll().where('id', '=', id).executeTakeFirst()
+      return row === undefined ? undefined : toRelease(row)
+    },
+    async findByNumber(project, number) {
+      const row = await selectOf(database, project).where('number', '=', number).executeTakeFirst()
+      return row === undefined ? undefined : toRelease(row)
+    },
+    async findByDigest(project, digest) {
+      // Anything else could hold what LIKE reads as a wildcard.
+      if (!Digest.safeParse(digest).success) return undefined
+      const row = await selectOf(database, project)
+        .where(sql<SqlBool>`image like ${`%"digest":"${digest}"%`}`)
+        .orderBy('number', 'desc')
+        .limit(1)
+        .executeTakeFirst()
       return row === undefined ? undefined : toRelease(row)
     },
     async list(input) {
@@ -37,6 +53,10 @@ export function createReleaseStore(database: StoreDatabase): ReleaseStore {
       return pageOf(rows, limit, (row) => [row.created_at, row.id], toRelease)
     },
   }
+}
+
+function selectOf({ read }: StoreDatabase, project: string) {
+  return read.selectFrom('releases').selectAll().where('project', '=', project)
 }
 
 async function ensureRelease(tx: Tx, input: Parameters<ReleaseStore['create']>[0], now: number): Promise<ReleaseTable> {

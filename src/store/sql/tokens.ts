@@ -1,5 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import type { PageRequest, Role, TokenInfo, TokenStore } from '../store.ts'
+import { writeAudit } from './audit.ts'
 import type { StoreDatabase, Tx } from './database.ts'
 import { fromJson, present, toJson } from './json.ts'
 import { lock, locks } from './lock.ts'
@@ -38,7 +39,29 @@ export function createTokenStore(database: StoreDatabase): TokenStore {
         .execute()
       return pageOf(rows, limit, (row) => [row.created_at, row.id], toTokenInfo)
     },
-    revoke: (name) => database.write((tx) => revoke(tx, name, now())),
+    issue({ name, role, expiresAt, replace, actor }) {
+      const token = makeToken('bly_')
+      return database.write(async (tx) => {
+        await lock(tx, locks.tokens)
+        const known = await selectLive(tx, now()).where('name', '=', name).executeTakeFirst()
+        if (known !== undefined && !replace) return { type: 'taken' as const }
+        if (role !== 'admin' && (await isLastAdmin(tx, name, now()))) return { type: 'last_admin' as const }
+        await revoke(tx, name, now())
+        await insert(tx, { token, name, role, now: now(), expiresAt })
+        const data = present({ role, expiresAt, replaces: known?.role })
+        await writeAudit(tx, { at: now(), actor, action: 'token.create', subject: name, data })
+        return { type: 'made' as const, token }
+      })
+    },
+    revoke({ name, actor }) {
+      return database.write(async (tx) => {
+        await lock(tx, locks.tokens)
+        if (await isLastAdmin(tx, name, now())) return 'last_admin'
+        if (!(await revoke(tx, name, now()))) return 'unknown'
+        await writeAudit(tx, { at: now(), actor, action: 'token.revoke', subject: name })
+        return 'revoked'
+      })
+    },
     async find(token) {
       const row = await selectLive(read, now()).where('hash', '=', hashOf(token)).executeTakeFirst()
       return row === undefined ? undefined : { name: row.name, role: row.role }
@@ -93,6 +116,11 @@ async function insert(tx: Tx, { token, name, role, now, expiresAt, origin }: New
 async function revoke(tx: Tx, name: string, now: number): Promise<boolean> {
   const isLive = tx.updateTable('tokens').set({ revoked_at: now }).where('name', '=', name).where('revoked_at', 'is', null)
   return (await isLive.executeTakeFirst()).numUpdatedRows > 0n
+}
+
+async function isLastAdmin(tx: Tx, name: string, now: number): Promise<boolean> {
+  const admins = await selectLive(tx, now).where('role', '=', 'admin').execute()
+  return admins.length === 1 && admins[0]?.name === name
 }
 
 function selectLive(from: StoreDatabase['read'], now: number) {

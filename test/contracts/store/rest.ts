@@ -32,6 +32,34 @@ export function restContract(open: OpenStoreUnderTest): void {
       expect(await store.releases.find('none')).toBeUndefined()
     })
 
+    test('are found by number and by digest within their project; of one image the newest', async () => {
+      const { store } = await open()
+      const create = async (project: string, image: string) => {
+        const run = await startRun(store, { project })
+        const wanted = { repository: 'main/app', digest: digestOf(image), registry: 'main' }
+        return store.releases.create({
+          project,
+          sha: run.trigger.sha,
+          image: wanted,
+          runId: run.id,
+          artifacts: [],
+          step: 'release',
+        })
+      }
+      const first = await create('shop', 'a')
+      await create('shop', 'b')
+      const again = await create('shop', 'a')
+      const other = await create('blog', 'c')
+      expect(await store.releases.findByNumber('shop', 1)).toEqual(first)
+      expect(await store.releases.findByNumber('blog', 1)).toEqual(other)
+      expect(await store.releases.findByNumber('blog', 2)).toBeUndefined()
+      expect(await store.releases.findByDigest('shop', digestOf('a'))).toEqual(again)
+      expect(await store.releases.findByDigest('shop', digestOf('c'))).toBeUndefined()
+      expect(await store.releases.findByDigest('blog', digestOf('c'))).toEqual(other)
+      for (const pattern of ['%', 'sha256:%', `sha256:${'_'.repeat(64)}`])
+        expect(await store.releases.findByDigest('shop', pattern)).toBeUndefined()
+    })
+
     test('are listed newest first, page by page, by project', async () => {
       const { store, clock } = await open()
       for (const project of ['shop', 'shop', 'blog', 'shop']) {

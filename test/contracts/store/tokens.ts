@@ -47,13 +47,50 @@ export function tokenContract(open: OpenStoreUnderTest): void {
 
     test('a revoked one is no longer found, listed or counted; one that is not there cannot be revoked', async () => {
       const { store } = await open()
-      const token = await store.tokens.create({ name: 'ana', role: 'admin' })
-      expect(await store.tokens.revoke('ben')).toBe(false)
-      expect(await store.tokens.revoke('ana')).toBe(true)
-      expect(await store.tokens.revoke('ana')).toBe(false)
+      const token = await store.tokens.create({ name: 'ana', role: 'operator' })
+      const revoke = (name: string) => store.tokens.revoke({ name, actor: 'token:admin' })
+      expect(await revoke('ben')).toBe('unknown')
+      expect(await revoke('ana')).toBe('revoked')
+      expect(await revoke('ana')).toBe('unknown')
       expect(await store.tokens.find(token)).toBeUndefined()
       expect((await store.tokens.list({})).items).toEqual([])
-      expect(await store.tokens.hasAny('admin')).toBe(false)
+      expect(await store.tokens.hasAny('operator')).toBe(false)
+      expect((await store.audit.list({})).items).toMatchObject([{ actor: 'token:admin', action: 'token.revoke', subject: 'ana' }])
+    })
+
+    test('one that a person asks for takes no name that is taken, unless told to, and is in the audit without itself', async () => {
+      const { store, clock } = await open()
+      const issue = (role: 'viewer' | 'operator', replace = false) =>
+        store.tokens.issue({ name: 'ci', role, replace, actor: 'token:ana', expiresAt: clock.now + 100 })
+      const older = await issue('viewer')
+      expect(await issue('operator')).toEqual({ type: 'taken' })
+      const newer = await issue('operator', true)
+      if (older.type !== 'made' || newer.type !== 'made') throw new Error('not made')
+      expect([await store.tokens.find(older.token), await store.tokens.find(newer.token)]).toEqual([
+        undefined,
+        { name: 'ci', role: 'operator' },
+      ])
+      const { items } = await store.audit.list({})
+      expect(items.map(({ action, data }) => [action, data])).toEqual([
+        ['token.create', { role: 'operator', expiresAt: clock.now + 100, replaces: 'viewer' }],
+        ['token.create', { role: 'viewer', expiresAt: clock.now + 100 }],
+      ])
+      expect(JSON.stringify(items)).not.toContain(newer.token)
+      clock.now += 100
+      expect(await issue('viewer')).toMatchObject({ type: 'made' })
+    })
+
+    test("of the last two valid admin's one stays, however many are ended at once", async () => {
+      const { store, clock } = await open()
+      for (const name of ['a', 'b']) await store.tokens.create({ name, role: 'admin' })
+      await store.tokens.create({ name: 'old', role: 'admin', expiresAt: clock.now - 1 })
+      const ends = await Promise.all([
+        store.tokens.revoke({ name: 'a', actor: 'x' }),
+        store.tokens.issue({ name: 'b', role: 'viewer', replace: true, actor: 'x' }),
+      ])
+      expect(ends.filter((end) => end === 'last_admin' || (typeof end === 'object' && end.type === 'last_admin'))).toHaveLength(1)
+      expect(await store.tokens.hasAny('admin')).toBe(true)
+      expect(await store.tokens.revoke({ name: 'old', actor: 'x' })).toBe('revoked')
     })
 
     test('the first of a role is made once, however many ask at once; the others hear where it was made', async () => {
@@ -72,7 +109,7 @@ export function tokenContract(open: OpenStoreUnderTest): void {
       clock.now += 100
       expect(await ask()).toMatchObject({ made: true })
       await store.tokens.create({ name: 'ana', role: 'admin' })
-      await store.tokens.revoke('admin')
+      await store.tokens.revoke({ name: 'admin', actor: 'token:ana' })
       expect(await ask()).toStrictEqual({ made: false, name: 'ana' })
     })
 
