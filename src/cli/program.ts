@@ -5,6 +5,7 @@ import { deployCommand } from './deploy.ts'
 import { doctorCommand } from './doctor.ts'
 import { envsCommand } from './envs.ts'
 import { paint } from './format.ts'
+import { initCommand } from './init.ts'
 import type { Io } from './io.ts'
 import { logsCommand } from './logs.ts'
 import { planCommand } from './plan.ts'
@@ -38,7 +39,7 @@ function createProgram(io: Io): Command {
     )
   const commands = [
     ...[upCommand(io), serverCommand(io), workerCommand(io)],
-    ...[validateCommand(io), planCommand(io)],
+    ...[initCommand(io), validateCommand(io), planCommand(io)],
     ...[runCommand(io), runsCommand(io), showCommand(io), logsCommand(io), cancelCommand(io)],
     ...[envsCommand(io), releasesCommand(io), deployCommand(io), rollbackCommand(io)],
     ...[tokenCommand(io), doctorCommand(io)],
