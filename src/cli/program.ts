@@ -5,6 +5,7 @@ import { deployCommand } from './deploy.ts'
 import { doctorCommand } from './doctor.ts'
 import { envsCommand } from './envs.ts'
 import { paint } from './format.ts'
+import { healthCommand } from './health.ts'
 import { initCommand } from './init.ts'
 import type { Io } from './io.ts'
 import { logsCommand } from './logs.ts'
@@ -42,7 +43,7 @@ function createProgram(io: Io): Command {
     ...[initCommand(io), validateCommand(io), planCommand(io)],
     ...[runCommand(io), runsCommand(io), showCommand(io), logsCommand(io), cancelCommand(io)],
     ...[envsCommand(io), releasesCommand(io), deployCommand(io), rollbackCommand(io)],
-    ...[tokenCommand(io), doctorCommand(io)],
+    ...[tokenCommand(io), doctorCommand(io), healthCommand(io)],
   ]
   for (const command of commands) program.addCommand(command)
   settle(program, io)

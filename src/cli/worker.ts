@@ -2,10 +2,11 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { placesOf } from '../config/places.ts'
-import { BelayError } from '../domain/errors.ts'
 import type { Io } from './io.ts'
 import { beginLife } from './part/life.ts'
 import { findStepUser } from './up/step-user.ts'
+import { beatFor } from './worker/beat-for.ts'
+import { takeRunnerToken } from './worker/runner-token.ts'
 import { configuredCommand, noTemporal, serveRoles, type ServeFlags } from './worker/serve-roles.ts'
 import { defaults } from '../pipeline/defaults.ts'
 
@@ -25,13 +26,15 @@ export function workerCommand(io: Io): Command {
     ),
   )
   command.addCommand(
-    configuredCommand('deployer', 'deployments, and the keeper of the process target, which goes on when this ends', io).action(
-      (flags: ServeFlags) => serveRoles(io, ['deployer'], flags),
-    ),
+    configuredCommand('deployer', 'deployments, and the keeper of the process target, which goes on when this ends', io)
+      .option('--stop-keeper', 'stop the keeper and its applications too, in order: for a container, which nothing outlives')
+      .action((flags: ServeFlags) => serveRoles(io, ['deployer'], flags)),
   )
   command.addCommand(
     new Command('runner')
-      .description('workspaces and steps; its token comes in BELAY_RUNNER_TOKEN, the Temporal server in TEMPORAL_ADDRESS')
+      .description(
+        'workspaces and steps; its token comes in BELAY_RUNNER_TOKEN or the file BELAY_RUNNER_TOKEN_FILE, the Temporal server in TEMPORAL_ADDRESS',
+      )
       .addOption(new Option('-u, --url <url>', 'the server').env('BELAY_URL').makeOptionMandatory())
       .addOption(new Option('-n, --name <name>', 'unique among the runners').default(hostname().toLowerCase()))
       .addOption(new Option('--slots <number>', 'how much at once').argParser(parseSlots).default(2))
@@ -45,31 +48,32 @@ export function workerCommand(io: Io): Command {
 async function serveRunner(io: Io, flags: RunnerFlags): Promise<void> {
   const address = io.env['TEMPORAL_ADDRESS']
   if (!address) throw noTemporal()
-  const token = io.env['BELAY_RUNNER_TOKEN']
-  if (!token) {
-    const hint = 'It is the content of runner/token in the data directory of `belay up`.'
-    throw new BelayError({ code: 'unauthenticated', message: 'a runner needs its token in BELAY_RUNNER_TOKEN', hint })
-  }
   const user = findStepUser()
   const { runner, workspaces, images } = placesOf(resolve(io.cwd, flags.data), {
     work: io.env['BELAY_WORK_DIR'] || undefined,
     root: user !== undefined,
   })
   const life = beginLife()
+  const token = await takeRunnerToken(io)
   const { start } = await import('../../workers/runner.ts')
+  const temporal = { address, namespace: io.env['TEMPORAL_NAMESPACE'] || 'default' }
   const worker = await start({
     name: flags.name,
     slots: flags.slots,
     labels: flags.label,
     serverUrl: flags.url,
     token,
-    temporal: { address, namespace: io.env['TEMPORAL_NAMESPACE'] || 'default' },
+    temporal,
     places: { runner, workspaces, images },
     path: io.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     ...(user === undefined ? {} : { user }),
     graceMs: defaults.graceMs,
   })
-  life.serve(() => worker.stop(), 12_000)
+  const heartbeat = await beatFor({ role: 'runner', name: flags.name }, { env: io.env, temporal })
+  life.serve(async () => {
+    await heartbeat.stop()
+    await worker.stop()
+  }, 12_000)
   io.out(`runner ${flags.name} serves ${flags.url}\n`)
 }
 

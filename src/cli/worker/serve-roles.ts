@@ -6,9 +6,12 @@ import type { MainRole } from '../../../workers/main.ts'
 import { loadConfig } from '../../config/load-config.ts'
 import { placesOf, type Places } from '../../config/places.ts'
 import { BelayError } from '../../domain/errors.ts'
+import { isKeeperUp } from '../../embedded/keeper/keeper-presence.ts'
+import { keeperSocket } from '../../embedded/keeper/keeper-socket.ts'
 import { supervise } from '../../embedded/supervisor/supervise.ts'
 import type { Io } from '../io.ts'
 import { beginLife } from '../part/life.ts'
+import { beatFor } from './beat-for.ts'
 import { takeListen } from '../up/listen.ts'
 import { findStepUser } from '../up/step-user.ts'
 
@@ -16,6 +19,8 @@ export interface ServeFlags {
   config?: string
   data?: string
   listen?: string
+  /** The keeper ends with us. */
+  stopKeeper?: true
 }
 
 export function configuredCommand(name: string, description: string, io: Io): Command {
@@ -36,22 +41,39 @@ export async function serveRoles(io: Io, roles: readonly MainRole[], flags: Serv
   const { start } = await import('../../../workers/main.ts')
   const places = placesOf(config.data, { work: io.env['BELAY_WORK_DIR'] || undefined, root: findStepUser() !== undefined })
   const log = pino({ name: roles.join('+') })
-  if (roles.includes('deployer')) await keepKeeper({ places, env: io.env, log })
+  const keeper = roles.includes('deployer') ? await keepKeeper({ places, env: io.env, log }) : undefined
   const main = await start({ config, places, temporal, roles, log })
-  life.serve(() => main.stop(), 12_000)
+  const heartbeats = await Promise.all(
+    roles.flatMap((role) =>
+      role === 'server' ? [] : [beatFor({ role }, { env: io.env, temporal, alive: keeper?.findTrouble })],
+    ),
+  )
+  life.serve(
+    async () => {
+      await Promise.all(heartbeats.map((heartbeat) => heartbeat.stop()))
+      await main.stop()
+      if (flags.stopKeeper === true) await keeper?.stop()
+    },
+    flags.stopKeeper === true ? 26_000 : 12_000,
+  )
   log.info({ roles, url: main.url, temporal: temporal.address }, 'serving')
 }
 
 /** The keeper and its applications outlive us, as they do in `up`; whoever comes next adopts them. */
-async function keepKeeper({ places, env, log }: { places: Places; env: NodeJS.ProcessEnv; log: Logger }): Promise<void> {
+async function keepKeeper({ places, env, log }: { places: Places; env: NodeJS.ProcessEnv; log: Logger }) {
   for (const directory of [places.keeper, places.apps]) mkdirSync(directory, { recursive: true })
   const { keeperOf } = await import('../up/up-parts.ts')
-  await supervise({
+  const supervisor = await supervise({
     parts: [keeperOf({ places, env })],
     tell(news) {
       log.info({ part: news.part, pid: news.type === 'ready' ? news.pid : undefined }, news.type)
     },
   })
+  const socket = keeperSocket(places.keeper)
+  return {
+    findTrouble: async () => ((await isKeeperUp(socket)) ? undefined : 'its keeper does not answer'),
+    stop: () => supervisor.stop(),
+  }
 }
 
 export function noTemporal(): BelayError {
