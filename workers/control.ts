@@ -1,13 +1,21 @@
 /** The control worker: workflows and bookkeeping activities. It holds nothing; Temporal replays. */
-import { Client, isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client'
+import { Client } from '@temporalio/client'
 import { NativeConnection, Worker } from '@temporalio/worker'
 import { createControlActivities, type ControlDeps } from '../src/activities/control.ts'
 import { taskQueues } from '../src/contract/task-queues.ts'
 import { environmentWorkflowId, runWorkflowId } from '../src/contract/workflow-ids.ts'
 import type { Store } from '../src/store/store.ts'
+import { resetStickyQueues } from './reset-sticky-queues.ts'
 
-/** gRPC's NOT_FOUND. */
-const notFound = 5
+/**
+ * Few, because a workflow task has 2 s from when it is taken: what is taken and not got through in time is done again, and
+ * under a flood that is all that is done. What is not taken waits at Temporal, or goes to another control.
+ */
+const atOnce = {
+  maxConcurrentWorkflowTaskExecutions: 4,
+  maxConcurrentLocalActivityExecutions: 4,
+  maxConcurrentActivityTaskExecutions: 10,
+} as const
 
 export interface ControlOptions {
   store: Store
@@ -42,7 +50,7 @@ async function createWorker(
   connection: NativeConnection,
 ): Promise<Worker> {
   const client = new Client({ connection, namespace: temporal.namespace })
-  await resetStickyQueues(client, store)
+  await resetStickyQueues(client, { workflowIds: await listWorkflows(store) })
   return Worker.create({
     connection,
     namespace: temporal.namespace,
@@ -50,6 +58,7 @@ async function createWorker(
     workflowBundle: { codePath: bundle },
     activities: createControlActivities({ store, client, findRules }),
     maxCachedWorkflows: 300,
+    ...atOnce,
     // The longest wait after a worker has died.
     stickyQueueScheduleToStartTimeout: '1s',
     shutdownGraceTime: '3s',
@@ -57,26 +66,7 @@ async function createWorker(
   })
 }
 
-/** Tasks that wait for the memory of our earlier life go back to the shared queue at once. */
-async function resetStickyQueues(client: Client, store: Store): Promise<void> {
+async function listWorkflows(store: Store): Promise<string[]> {
   const [runs, environments] = await Promise.all([store.runs.listOpen(), store.environments.list()])
-  const workflowIds = [...runs.map(({ id }) => runWorkflowId(id)), ...environments.map(({ name }) => environmentWorkflowId(name))]
-  for (const workflowId of workflowIds) {
-    try {
-      const { runId, status } = await client.workflow.getHandle(workflowId).describe()
-      // Ended from outside: nothing of it waits for us.
-      if (status.name !== 'RUNNING') continue
-      await client.workflowService.resetStickyTaskQueue({ namespace: client.options.namespace, execution: { workflowId, runId } })
-    } catch (error) {
-      // Queued and not yet started, or ended just now: there is nothing to reset.
-      if (!isNotFound(error)) throw error
-    }
-  }
-}
-
-function isNotFound(error: unknown): boolean {
-  if (error instanceof WorkflowNotFoundError) return true
-  if (!isGrpcServiceError(error)) return false
-  const code: number = error.code
-  return code === notFound
+  return [...environments.map(({ name }) => environmentWorkflowId(name)), ...runs.map(({ id }) => runWorkflowId(id))]
 }

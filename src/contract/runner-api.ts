@@ -28,7 +28,7 @@ export type PresenceReport = z.infer<typeof PresenceReport>
 export const presenceIntervalMs = 2_000
 export const presenceTimeoutMs = 10_000
 
-/** POST segments, runner token: asks for a segment token. 200, 404 unknown run, 409 ended run or stale epoch. */
+/** POST segments, runner token: asks for a segment token. 200, 404 unknown run, 409 another plan or stale epoch. */
 export const SegmentTokenRequest = z.object({
   runner: z.string(),
   runId: z.uuid(),

@@ -9,6 +9,7 @@ import { fromJson, toJson } from './json.ts'
 import { lock, locks } from './lock.ts'
 import { insertRun } from './new-run.ts'
 import { limitOf, pageOf, positionOf } from './pages.ts'
+import { takePolledRun } from './polls.ts'
 import type { DeliveryTable } from './schema.ts'
 
 export function createDeliveryStore(database: StoreDatabase): DeliveryStore {
@@ -76,9 +77,11 @@ async function makeAnswer(
   delivery: { id: string; sequence: number; now: number },
 ): Promise<DeliveryAnswer> {
   if ('ignored' in parsed) return { ignored: parsed.ignored }
-  const { id, sequence, now } = delivery
-  const run = await insertRun(tx, { project, trigger: parsed.trigger, sequence, now, deliveryRowId: id })
-  return { delivery: id, run: { id: run.id, number: run.number, url: runUrl(run.id) } }
+  const { id: deliveryRowId, sequence, now } = delivery
+  const { trigger } = parsed
+  const polled = await takePolledRun(tx, { project, trigger, deliveryRowId, now })
+  const run = polled ?? (await insertRun(tx, { project, trigger, sequence, now, deliveryRowId }))
+  return { delivery: deliveryRowId, run: { id: run.id, number: run.number, url: runUrl(run.id) } }
 }
 
 function toDelivery(row: DeliveryTable): Delivery {

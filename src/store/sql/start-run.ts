@@ -16,6 +16,13 @@ export interface StartRun {
   now: number
 }
 
+export const polledPrefix = 'poll/'
+
+/** Of a run that polling started: names one move of a branch. `since`: when the head before it was noted. */
+export function polledKey({ branch, sha, since }: { branch: string; sha: string; since: number }): string {
+  return `${polledPrefix}${branch}/${sha}/${String(since)}`
+}
+
 /** A run that a person, the API or polling asked for. The key's first run, if there is one already. */
 export async function startRun(tx: Tx, input: StartRun): Promise<{ run: RunTable; isNew: boolean }> {
   await lock(tx, locks.queue)

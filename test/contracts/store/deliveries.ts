@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { DeliveryAnswer } from '../../../src/domain/delivery.ts'
 import type { Store } from '../../../src/store/store.ts'
-import { makeDelivery, readAllPages } from './samples.ts'
+import { makeDelivery, makeTrigger, readAllPages, sha, startRun } from './samples.ts'
 import type { OpenStoreUnderTest } from './samples.ts'
 
 export function deliveryContract(open: OpenStoreUnderTest): void {
+  polledDeliveryContract(open)
+
   describe('deliveries', () => {
     test('an accepted trigger is a delivery, a queued run and its start command', async () => {
       const { store } = await open()
@@ -143,6 +145,89 @@ export function deliveryContract(open: OpenStoreUnderTest): void {
       const again = await reopen()
       expect(again.id).toBe(id)
       expect(await again.deliveries.accept(makeDelivery('d1'))).toEqual({ type: 'duplicate', answer: answerOf(first) })
+    })
+  })
+}
+
+/** A project with hooks and polling. */
+function polledDeliveryContract(open: OpenStoreUnderTest): void {
+  describe('deliveries of a project that is polled as well', () => {
+    const pushOf = (name: string) => ({ branch: 'main', sha: sha(name) })
+    const hear = (store: Store, name: string, deliveryId = `hook of ${name}`) =>
+      store.deliveries.accept(makeDelivery(deliveryId, { parsed: { trigger: makeTrigger({ sha: sha(name) }) } }))
+    const see = (store: Store, name: string, known?: string) => {
+      const trigger = makeTrigger({ source: 'poll', sha: sha(name) })
+      return store.polls.seen({
+        project: 'shop',
+        ...pushOf(name),
+        trigger,
+        ...(known === undefined ? {} : { known: sha(known) }),
+      })
+    }
+    const listRuns = async (store: Store) =>
+      (await store.runs.list({})).items.reverse().map(({ trigger }) => ({ source: trigger.source, sha: trigger.sha }))
+
+    test('a push that polling saw before its hook is one run, and that is the answer to the hook', async () => {
+      const { store } = await open()
+      await store.polls.seen({ project: 'shop', ...pushOf('0') })
+      await see(store, '1', '0')
+      const [run] = (await store.runs.list({})).items
+      const accepted = await hear(store, '1')
+      expect(accepted).toMatchObject({ type: 'accepted', answer: { run: { id: run?.id, number: 1 } } })
+      expect(await hear(store, '1')).toEqual({ type: 'duplicate', answer: answerOf(accepted) })
+      expect((await store.deliveries.list({})).items).toMatchObject([{ deliveryId: 'hook of 1', answer: answerOf(accepted) }])
+      expect(await store.commands.lease({ owner: 'a', leaseMs: 1_000, limit: 10 })).toMatchObject([{ runId: run?.id }])
+      expect(await listRuns(store)).toEqual([{ source: 'poll', sha: sha('1') }])
+    })
+
+    test('a push whose hook came first is one run, whether polling looked before or sees it only now', async () => {
+      const { store } = await open()
+      await store.polls.seen({ project: 'shop', ...pushOf('0') })
+      await hear(store, '1')
+      await see(store, '1', '0')
+      expect(await store.polls.heads('shop')).toEqual({ main: sha('1') })
+      await hear(store, '2')
+      await see(store, '2', '1')
+      expect(await listRuns(store)).toEqual(['1', '2'].map((name) => ({ source: 'hook', sha: sha(name) })))
+    })
+
+    test('the run that polling started is the answer to one delivery only: what comes after it is another push', async () => {
+      const { store } = await open()
+      await store.polls.seen({ project: 'shop', ...pushOf('0') })
+      await see(store, '1', '0')
+      await hear(store, '1')
+      await hear(store, '1', 'the branch came back')
+      expect(await listRuns(store)).toEqual(['poll', 'hook'].map((source) => ({ source, sha: sha('1') })))
+    })
+
+    test('a run of a head that the branch has left since is not the answer to a late hook of it', async () => {
+      const { store } = await open()
+      await store.polls.seen({ project: 'shop', ...pushOf('0') })
+      await see(store, '1', '0')
+      await see(store, '2', '1')
+      await hear(store, '1')
+      await hear(store, '2')
+      expect((await listRuns(store)).map((run) => run.sha)).toEqual([sha('1'), sha('2'), sha('1'), sha('2')])
+    })
+
+    test('a run that a person asked for is neither the answer to a hook nor in the way of one', async () => {
+      const { store } = await open()
+      await store.polls.seen({ project: 'shop', ...pushOf('1') })
+      await startRun(store, { trigger: makeTrigger({ source: 'api', sha: sha('1') }) })
+      await hear(store, '1')
+      await see(store, '2', '1')
+      await startRun(store, { trigger: makeTrigger({ source: 'api', sha: sha('2') }) })
+      expect(await hear(store, '2')).toMatchObject({ answer: { run: { number: 3 } } })
+      expect((await listRuns(store)).map(({ source }) => source)).toEqual(['api', 'hook', 'poll', 'api'])
+    })
+
+    test('in a project that was never polled no head is noted: the first look must find everything there unknown', async () => {
+      const { store } = await open()
+      await hear(store, '1')
+      expect(await store.polls.heads('shop')).toEqual({})
+      await store.polls.seen({ project: 'shop', branch: 'docs', sha: sha('0') })
+      await hear(store, '2')
+      expect(await store.polls.heads('shop')).toEqual({ docs: sha('0'), main: sha('2') })
     })
   })
 }

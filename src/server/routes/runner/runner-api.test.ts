@@ -59,7 +59,7 @@ describe('presence, plans, closed', () => {
 })
 
 describe('segment tokens', () => {
-  test('are bound to a run that is open, to its own plan and to steps of it', async () => {
+  test('are bound to a run, to its own plan and to steps of it', async () => {
     expect((await ask()).status).toBe(200)
     expect((await ask({ steps: ['build', 'tell'] })).status).toBe(200)
     expect(await ask({ runId: crypto.randomUUID() })).toMatchObject({ status: 404 })
@@ -83,9 +83,9 @@ describe('segment tokens', () => {
     expect(await put(runnerPaths.artifact(digestOf('x')), 'x', old)).toMatchObject(stale)
   })
 
-  test('are not given for a run that has ended', async () => {
+  test('are given for a run that has ended too: its last output may come late', async () => {
     await door.store.runs.finish(run.id, { status: 'failed', at: 1 }, [])
-    expect(await ask()).toMatchObject({ status: 409, body: { code: 'conflict' } })
+    expect((await ask()).status).toBe(200)
   })
 })
 

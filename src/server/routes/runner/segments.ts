@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { SegmentTokenRequest } from '../../../contract/runner-api.ts'
 import { BelayError } from '../../../domain/errors.ts'
-import { isEndedRun } from '../../../domain/run.ts'
 import type { Run, Store } from '../../../store/store.ts'
 import type { RouteDeps } from '../../app.ts'
 import { hasStep } from '../../live/step-over.ts'
@@ -13,7 +12,7 @@ const longestMs = 24 * 60 * 60 * 1000
 /** A segment's token: bound to (runner, run, epoch, steps), after a look at the run and at the Plan that control compiled. */
 export function mountSegments(app: FastifyInstance, { store, log }: RouteDeps): void {
   mount(app, runnerRoutes.segments, async ({ body }) => {
-    const run = await loadOpenRun(store, body)
+    const run = await loadPlannedRun(store, body)
     await checkSteps(store, run, body)
     // Throws `stale` for a lower epoch than noted; from here on the older segments' tokens are refused.
     await store.runs.raiseEpoch(run.id, body.epoch)
@@ -25,10 +24,10 @@ export function mountSegments(app: FastifyInstance, { store, log }: RouteDeps): 
   })
 }
 
-async function loadOpenRun(store: Store, { runId, planDigest }: SegmentTokenRequest): Promise<Run> {
+/** Ended or not: a runner's last logs may come after the end, when the server was away. Secrets are another matter. */
+async function loadPlannedRun(store: Store, { runId, planDigest }: SegmentTokenRequest): Promise<Run> {
   const run = await store.runs.find(runId)
   if (run === undefined) throw new BelayError({ code: 'not_found', message: 'there is no such run' })
-  if (isEndedRun(run.status)) throw new BelayError({ code: 'conflict', message: 'the run has ended' })
   if (run.planDigest !== planDigest) throw new BelayError({ code: 'conflict', message: 'the run has another plan' })
   return run
 }

@@ -1,5 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ana, collect, digestOf, makeDelivery, makeEvent, startRun, streamOf } from '../../../../test/contracts/store/samples.ts'
+import {
+  ana,
+  collect,
+  digestOf,
+  makeDelivery,
+  makeEvent,
+  makeTrigger,
+  sha,
+  startRun,
+  streamOf,
+} from '../../../../test/contracts/store/samples.ts'
 import { prepareManyStores } from '../../../../test/helpers/many-stores.ts'
 import type { ManyStores } from '../../../../test/helpers/many-stores.ts'
 import { postgresOfFile } from '../../../../test/helpers/postgres.ts'
@@ -142,6 +152,25 @@ describe('several stores on one database', () => {
       both.map((store) => store.tokens.createFirst({ name: 'admin', role: 'admin', origin: 'here' })),
     )
     expect(tokens.filter(({ made }) => made)).toHaveLength(1)
+  })
+})
+
+describe('a hook and polling that tell of the same push at the same moment', () => {
+  test('through two stores, are one run', async () => {
+    const [a, b] = await openTwo()
+    const pushes = Array.from({ length: 30 }, (_, n) => makeTrigger({ sha: sha(`push ${String(n)}`) }))
+    let known = sha('before')
+    await a.polls.seen({ project: 'shop', branch: 'main', sha: known })
+    for (const [n, trigger] of pushes.entries()) {
+      const polled = { ...trigger, source: 'poll' as const }
+      const [accepted] = await Promise.all([
+        a.deliveries.accept(makeDelivery(`d${String(n)}`, { parsed: { trigger } })),
+        b.polls.seen({ project: 'shop', branch: 'main', sha: trigger.sha, trigger: polled, known }),
+      ])
+      expect(accepted).toMatchObject({ type: 'accepted', answer: { run: { number: n + 1 } } })
+      known = trigger.sha
+    }
+    expect((await a.runs.listOpen()).map((run) => run.trigger.sha)).toEqual(pushes.map((push) => push.sha))
   })
 })
 
