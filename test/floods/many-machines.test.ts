@@ -19,11 +19,11 @@ import { postgresMissing, postgresPassword } from '../helpers/postgres.ts'
 import { skipUnless } from '../helpers/skips.ts'
 import { until } from '../helpers/until.ts'
 
-const deliveryCount = 150
+const deliveryCount = 200
 /** Every third of them is posted to both servers at once. */
-const postCount = deliveryCount + 50
+const postCount = deliveryCount + Math.ceil((deliveryCount - 1) / 3)
 /** Of every fourth the commit has two pipelines. */
-const runCount = deliveryCount + 38
+const runCount = deliveryCount + Math.ceil((deliveryCount - 1) / 4)
 const commitCount = 20
 const postsAtOnce = 10
 const victimServer = 'server-a'
