@@ -37,57 +37,75 @@ const packages = {
   tini: () => isOnPath('tini'),
 }
 
-/** Installs what is missing and starts an engine if none answers. Gives what tests need in their environment, and the way to stop it. */
-export async function ensureRealParts() {
+/**
+ * Installs what is missing and starts an engine if none answers. Gives what tests need in their environment, and the way to stop it.
+ * Aborted: takes back at once what it has done so far, and gives nothing.
+ */
+export async function ensureRealParts({ signal = new AbortController().signal, policy = '/usr/sbin/policy-rc.d' } = {}) {
   const missing = Object.keys(packages).filter((name) => !packages[name]())
   const mayInstall = process.env.BELAY_TEST_INSTALL !== '0' && isRootOnDebian()
+  if (mayInstall) allowServices(policy)
   if (missing.length > 0) {
-    if (mayInstall) installPackages(missing)
+    if (mayInstall) await installPackages(missing, { signal, policy })
     else
       console.log(
         `test: missing, so some tests are skipped. To have all of it on Debian: sudo apt-get install -y ${missing.join(' ')}`,
       )
   }
-  if (engineAnswers(process.env)) return { env: {}, stop: () => Promise.resolve() }
-  if (mayInstall && packages['docker.io']()) return startEngine()
+  const nothing = { env: {}, stop: () => Promise.resolve() }
+  if (signal.aborted || engineAnswers(process.env)) return nothing
+  if (mayInstall && packages['docker.io']()) return (await startEngine(signal)) ?? nothing
   console.log('test: no container engine answers; start one, or run as root on Debian')
-  return { env: {}, stop: () => Promise.resolve() }
+  return nothing
 }
 
 function isRootOnDebian() {
   return existsSync('/etc/debian_version') && isOnPath('apt-get') && process.getuid?.() === 0
 }
 
-function installPackages(names) {
+async function installPackages(names, { signal, policy }) {
   console.log(
     `test: installing with apt-get: ${names.join(' ')} (BELAY_TEST_INSTALL=0 leaves them out); none of their services is started`,
   )
-  const withoutServices = forbidServices()
+  forbidServices(policy)
   try {
     const install = ['install', '--yes', '--quiet=2', '--no-install-recommends', ...names]
     // Lists that are already there save the slow update; a fresh machine has none.
-    if (!apt(install) && !(apt(['update', '--quiet=2']) && apt(install)))
-      console.log('test: apt-get could not install all of them')
+    const isDone = (await apt(install, signal)) || ((await apt(['update', '--quiet=2'], signal)) && (await apt(install, signal)))
+    if (!isDone && !signal.aborted) console.log('test: apt-get could not install all of them')
   } finally {
-    withoutServices()
+    allowServices(policy)
   }
 }
 
+const ours = "# Made by Belay's tests, for as long as they install packages."
+
 /** Debian asks this file before a package starts its service; 101 is "no". */
-function forbidServices() {
-  const policy = '/usr/sbin/policy-rc.d'
-  if (existsSync(policy)) return () => undefined
-  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
-  return () => rmSync(policy, { force: true })
+function forbidServices(policy) {
+  if (!existsSync(policy)) writeFileSync(policy, `#!/bin/sh\n${ours}\nexit 101\n`, { mode: 0o755 })
 }
 
-function apt(args) {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const options = { env, stdio: ['ignore', 'ignore', 'inherit'], timeout: 420_000 }
-  return spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], options).status === 0
+/** Removes that file if it is ours: also what a run that was killed has left. */
+function allowServices(policy) {
+  if (existsSync(policy) && readFileSync(policy, 'utf8').includes(ours)) rmSync(policy, { force: true })
 }
 
-async function startEngine() {
+async function apt(args, signal) {
+  if (signal.aborted) return false
+  const child = spawn('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+    timeout: 420_000,
+    // In a group of its own: what ends us must not cut it in the middle of a package.
+    detached: true,
+  })
+  // It then ends as soon as no package is half installed.
+  signal.addEventListener('abort', () => child.kill('SIGINT'))
+  return new Promise((resolve) => child.once('error', () => resolve(false)).once('close', (code) => resolve(code === 0)))
+}
+
+/** Undefined: it did not start. */
+async function startEngine(signal) {
   const room = mkdtempSync(join(tmpdir(), 'belay-engine-'))
   const host = `unix://${join(room, 'docker.sock')}`
   const config = join(room, 'daemon.json')
@@ -124,21 +142,28 @@ async function startEngine() {
     const late = setTimeout(() => engine.kill('SIGKILL'), 30_000)
     await ended
     clearTimeout(late)
-    rmSync(room, { recursive: true, force: true })
+    unmountAll(room)
+    rmSync(room, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
   }
 
   launch()
   const env = { DOCKER_HOST: host, BELAY_TEST_ENGINE_PIDFILE: pidFile }
-  for (let tries = 0; tries < 150 && deaths < 5; tries += 1) {
+  for (let tries = 0; tries < 150 && deaths < 5 && !signal.aborted; tries += 1) {
     if (engineAnswers({ ...process.env, ...env })) {
       console.log(`test: a container engine was started for the tests, and is stopped with them (pid ${engine.pid})`)
       return { env, stop }
     }
     await pause(200)
   }
-  console.log(`test: the container engine did not start:\n${readFileSync(log, 'utf8').slice(-2_000)}`)
+  if (!signal.aborted) console.log(`test: the container engine did not start:\n${readFileSync(log, 'utf8').slice(-2_000)}`)
   await stop()
-  return { env: {}, stop: () => Promise.resolve() }
+  return undefined
+}
+
+/** An engine that was killed, as some tests do, leaves its mounts, and the next one of that place removes only its own. */
+function unmountAll(room) {
+  const places = readFileSync('/proc/self/mounts', 'utf8').split('\n').map((line) => line.split(' ')[1] ?? '') // prettier-ignore
+  for (const place of places.reverse()) if (place.startsWith(`${room}/`)) spawnSync('umount', [place], { stdio: 'inherit' })
 }
 
 function engineAnswers(env) {

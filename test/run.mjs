@@ -14,13 +14,20 @@ const top = fileURLToPath(new URL('..', import.meta.url))
 const { values } = parseArgs({ options: { project: { type: 'string', multiple: true, default: ['unit', 'scenarios'] } } })
 const problems = []
 
-const parts = await ensureRealParts()
+// From the beginning: whatever it is that we are stopped in, what was started for the tests is stopped too.
+const cut = new AbortController()
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) process.on(signal, () => cut.abort({ signal, code })) // prettier-ignore
+const whenCut = new Promise((resolve) => cut.signal.addEventListener('abort', resolve))
+
+const parts = await ensureRealParts({ signal: cut.signal })
 try {
-  await ensureTemporal()
-  process.exitCode = report(await runVitest())
+  if (!cut.signal.aborted) await Promise.race([ensureTemporal(), whenCut])
+  if (!cut.signal.aborted) process.exitCode = report(await runVitest())
 } finally {
   await parts.stop()
 }
+// At once: a download may be under way.
+if (cut.signal.aborted) process.exit(cut.signal.reason.code)
 
 /** Once, and before many tests would fetch it at the same time. */
 async function ensureTemporal() {

@@ -116,12 +116,15 @@ async function resolveSecret(config: Config, name: string): Promise<string> {
 function keepTrying(work: () => Promise<void>): () => void {
   let stopped = false
   let timer: NodeJS.Timeout | undefined
+  let said = ''
   const attempt = async (): Promise<void> => {
     try {
       await work()
     } catch (error) {
       const again = error instanceof BelayError && error.retryable
-      if (!again) process.stderr.write(`deployer: ${messageOf(error)}\n`)
+      // Tried again every second, and said once.
+      if (messageOf(error) !== said) process.stderr.write(`deployer: ${messageOf(error)}${again ? '; trying again' : ''}\n`)
+      said = messageOf(error)
       if (again && !stopped) timer = setTimeout(() => void attempt(), openEdgesAgainMs)
     }
   }

@@ -4,6 +4,7 @@ import type { Client } from '../api/client.ts'
 import type { DeployRelease } from '../api/environment-schemas.ts'
 import type { Deployment } from '../domain/environment.ts'
 import { exitCodes } from '../domain/errors.ts'
+import { askPatiently } from './ask-patiently.ts'
 import { clientCommand, projectOption, type CommonFlags } from './command.ts'
 import { connect } from './connect.ts'
 import { printJson, shortDigest } from './format.ts'
@@ -27,7 +28,8 @@ export function deployCommand(io: Io): Command {
     .addHelpText('after', '\nExit: 0 serves it, 3 it was no good and was taken back, 4 it could not be taken back, 5 no server.')
     .action(async (environment: string, release: string, flags: DeployFlags) => {
       const client = connect(flags, io)
-      const accepted = await client.deploy(environment, wantedOf(release, flags), randomUUID())
+      const key = randomUUID()
+      const accepted = await askPatiently(io, environment, () => client.deploy(environment, wantedOf(release, flags), key))
       if (flags.json !== true)
         io.out(`${environment} is to serve release ${String(accepted.release)} ${shortDigest(accepted.digest)}\n`)
       const { requestId } = accepted

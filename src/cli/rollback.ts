@@ -4,6 +4,7 @@ import type { EnvironmentDetail } from '../api/environment-schemas.ts'
 import { findRollbackRelease } from '../domain/environment-rules.ts'
 import { BelayError, exitCodes } from '../domain/errors.ts'
 import type { ReleaseRef } from '../domain/release.ts'
+import { askPatiently } from './ask-patiently.ts'
 import { clientCommand, type CommonFlags } from './command.ts'
 import { connect } from './connect.ts'
 import { printJson, shortDigest } from './format.ts'
@@ -39,7 +40,8 @@ export function rollbackCommand(io: Io): Command {
         ...(flags.to === undefined ? {} : { to: flags.to }),
         ...(flags.reason === undefined ? {} : { reason: flags.reason }),
       }
-      const accepted = await client.rollback(name, body, randomUUID())
+      const key = randomUUID()
+      const accepted = await askPatiently(io, name, () => client.rollback(name, body, key))
       if (flags.json !== true) io.out(`${name} goes to release ${String(accepted.release)} ${shortDigest(accepted.digest)}\n`)
       const asked = { environment: name, requestId: accepted.requestId }
       const ended = flags.detach === true ? undefined : await waitForDeployment(client, asked, io)

@@ -35,12 +35,26 @@ function judgeRepository(text: string): { message: string; hint: string } | unde
 
 const PublicUrl = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' })
 
+/** A token goes there, so nobody on the way may read it. */
+const ApiUrl = z.string({ error: 'expected the URL of the API of the forge' }).superRefine((text, context) => {
+  const hint = 'Write https://HOST/PATH; http is for a forge of this machine only.'
+  const refuse = (message: string) => context.addIssue({ code: 'custom', message, params: { hint } })
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !['https:', 'http:'].includes(url.protocol)) refuse('expected the URL of the API of the forge')
+  else if (url.username !== '' || url.password !== '') refuse('a URL must not carry credentials')
+  else if (url.protocol === 'http:' && !isLoopback(url)) refuse('a forge on another machine must be reached by https')
+})
+
+function isLoopback({ hostname }: URL): boolean {
+  return ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
+}
+
 const Project = z.strictObject({
   repository: Repository,
   forge: z.enum(['github', 'gitea', 'forgejo', 'generic']).default('github'),
   webhook_secret: z.union([Reference, z.array(Reference)], { error: 'expected a reference to a secret' }).optional(),
   status_token: Reference.optional(),
-  api_url: PublicUrl.optional(),
+  api_url: ApiUrl.optional(),
   poll: Duration.optional(),
   isolation: z.enum(['process']).default('process'),
   environments: z.array(z.string()).default([]),
@@ -103,9 +117,7 @@ const RegistryUrl = z.string({ error: 'expected the URL of a registry' }).superR
   if (url === undefined || !['https:', 'http:'].includes(url.protocol)) refuse('expected the URL of a registry')
   else if (url.username !== '' || url.password !== '') refuse('a URL must not carry credentials')
   else if (url.pathname !== '/' || url.search !== '' || url.hash !== '') refuse('the URL of a registry has no path')
-  else if (url.protocol === 'http:' && !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)) {
-    refuse('a registry on another machine must be reached by https')
-  }
+  else if (url.protocol === 'http:' && !isLoopback(url)) refuse('a registry on another machine must be reached by https')
 })
 
 const Registry = z.strictObject({ url: RegistryUrl, username: z.string().min(1).optional(), password: Reference.optional() })

@@ -216,6 +216,26 @@ describe('says where and what is wrong', () => {
     ],
     ['a forge to come', `${shop}    forge: gitlab`, ['4:12: projects.shop.forge: not yet', 'it knows github, gitea']],
     [
+      'an API elsewhere that is not reached by https',
+      `${shop}    status_token: { from_env: NEW }\n    api_url: http://git.example/api`,
+      ['5:14: projects.shop.api_url: a forge on another machine must be reached by https'],
+    ],
+    [
+      'an API whose URL holds a password',
+      `${shop}    status_token: { from_env: NEW }\n    api_url: https://a:b@git.example/api`,
+      ['5:14: projects.shop.api_url: a URL must not carry credentials'],
+    ],
+    [
+      'an API that nobody is told through',
+      `${shop}    api_url: https://git.example/api`,
+      ['4:5: projects.shop.api_url: there is no status_token'],
+    ],
+    [
+      'statuses for a repository that no forge has',
+      'projects: { shop: { repository: "file:///srv/shop", status_token: { from_env: NEW } } }',
+      ['1:53: projects.shop.status_token: statuses need a repository with a host'],
+    ],
+    [
       'statuses for a forge that takes none',
       `${shop}    forge: generic\n    status_token: { from_env: NEW }`,
       ['5:5: projects.shop.status_token: the forge generic takes no commit statuses'],

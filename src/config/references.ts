@@ -66,18 +66,22 @@ function checkTarget(yaml: PositionedYaml, name: string): ConfigProblem[] {
     }))
 }
 
-/** Nobody takes statuses at the far end of Standard Webhooks. */
+/** Settings of statuses that nobody would ever get. */
 function checkStatuses(yaml: PositionedYaml, name: string): ConfigProblem[] {
   const project = mapAt(yaml.data, ['projects', name])
-  if (project['forge'] !== 'generic') return []
-  return ['status_token', 'api_url']
-    .filter((key) => Object.hasOwn(project, key))
-    .map((key) => ({
-      ...yaml.keyPositionOf(['projects', name, key]),
-      path: ['projects', name, key].join('.'),
-      message: 'the forge generic takes no commit statuses',
-      hint: `Take "${key}" out.`,
-    }))
+  const written = ['status_token', 'api_url'].filter((key) => Object.hasOwn(project, key))
+  const refuse = (key: string, message: string, hint: string): ConfigProblem => {
+    const path = ['projects', name, key]
+    return { ...yaml.keyPositionOf(path), path: path.join('.'), message, hint }
+  }
+  if (project['forge'] === 'generic')
+    return written.map((key) => refuse(key, 'the forge generic takes no commit statuses', `Take "${key}" out.`))
+  if (!written.includes('status_token'))
+    return written.map((key) => refuse(key, 'there is no status_token: nobody is told anything', 'Add one, or take it out.'))
+  const repository = project['repository']
+  if (typeof repository !== 'string' || /^(?:https?|ssh):\/\/[^/]+\/(?:.*\/)?[^/]+\/[^/]+$/.test(repository.replace(/\/+$/, '')))
+    return []
+  return [refuse('status_token', 'statuses need a repository with a host, an owner and a name', 'Take "status_token" out.')]
 }
 
 function checkCredentials(yaml: PositionedYaml, name: string): ConfigProblem[] {

@@ -28,5 +28,8 @@ export const Trigger = z.object({
 })
 export type Trigger = z.infer<typeof Trigger>
 
-/** What a forge makes of a delivery: something to start, or the reason why nothing starts. */
-export type ParsedDelivery = { trigger: Trigger } | { ignored: string }
+/**
+ * What a forge makes of a delivery: something to start, or the reason why nothing starts. `head`: where a branch is since a
+ * push that is to start nothing, so that nobody else starts it either.
+ */
+export type ParsedDelivery = { trigger: Trigger } | { ignored: string; head?: Pick<Trigger, 'branch' | 'sha'> }

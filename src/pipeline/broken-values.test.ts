@@ -107,6 +107,24 @@ const broken: Broken[] = [
     says: '"entrypoint"',
   },
   {
+    rule: 'an image of `pack` in a directory of another one',
+    text: `steps: { a: { ${image.replace('repository: a', 'repository: shop/blobs/app')} } }`,
+    mistakes: ['1:57 invalid_value'],
+    says: '"shop/blobs/app" is not a name for images | no part after the first may be "blobs"',
+  },
+  {
+    rule: 'a timeout that ends with the bake',
+    text: `steps:\n  i: { ${image} }\n  d: { timeout: 2h, deploy: { environment: staging, bake: { for: 120m } } }\n`,
+    mistakes: ['3:17 invalid_value'],
+    says: '"d" covers its bake, and is not longer | give it more than `bake.for`',
+  },
+  {
+    rule: 'a bake as long as the run',
+    text: `steps:\n  i: { ${image} }\n  d: { deploy: { environment: staging, bake: { for: 6h } } }\n`,
+    mistakes: ['3:53 invalid_value'],
+    says: 'raise `timeout` of the pipeline',
+  },
+  {
     rule: 'a status that no run has at its end',
     text: 'steps: { a: { commands: [x] } }\nfinally: { b: { commands: [y], when: { status: fialed } } }',
     mistakes: ['2:48 invalid_value'],

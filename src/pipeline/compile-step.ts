@@ -32,7 +32,7 @@ export function compileStep(input: CompileStepInput): { step: PlanStep } | { pro
     ...(source.stage === undefined ? {} : { stage: source.stage }),
     needs: input.needs,
     env: {} as Record<string, EnvValue>,
-    timeoutMs: spec.timeout ?? defaults.stepTimeoutMs,
+    timeoutMs: spec.timeout ?? defaults.stepTimeoutMs + bakeOf(body),
     retry: retryOf(spec.retry),
     ...(match === true ? {} : { skip: match }),
   }
@@ -166,6 +166,11 @@ function releaseOf(
   return { step: { ...common, kind: 'release', release: { from, version } } }
 }
 
+/** How long a deployment watches its release, of all that its timeout covers. */
+export function bakeOf(body: StepBody): number {
+  return body.kind === 'deploy' ? (body.deploy.bake?.for ?? defaults.bakeMs) : 0
+}
+
 function deployOf(spec: Extract<StepBody, { kind: 'deploy' }>['deploy']): Deploy {
   const { http, interval, healthy_after: healthyAfter, unhealthy_after: unhealthyAfter, timeout } = spec.health ?? {}
   const health: Deploy['health'] = {
@@ -179,6 +184,6 @@ function deployOf(spec: Extract<StepBody, { kind: 'deploy' }>['deploy']): Deploy
     environment: spec.environment,
     strategy: spec.strategy ?? 'blue_green',
     health,
-    bakeMs: spec.bake?.for ?? defaults.bakeMs,
+    bakeMs: bakeOf({ kind: 'deploy', deploy: spec }),
   }
 }

@@ -182,6 +182,26 @@ describe('defaults and spellings', () => {
     ])
     expect(step.retry).toEqual({ max: 0, on: [], exitCodes: [], backoffMs: 0 })
   })
+  it('allows a deployment its bake on top of that, unless a longer time is written', () => {
+    const timeoutOf = (keys: string, bake: string): number => {
+      const text = `steps: { i: { ${image} }, d: { ${keys}deploy: { environment: staging, bake: { for: ${bake} } } } }`
+      return stepOf(compileText(text), 'd', 'deploy').timeoutMs
+    }
+    expect(timeoutOf('', '0s')).toBe(1_800_000)
+    expect(timeoutOf('', '2h')).toBe(9_000_000)
+    expect(timeoutOf('timeout: 121m, ', '2h')).toBe(7_260_000)
+    expect(
+      stepOf(
+        compileText(`{ timeout: 7h, steps: { i: { ${image} }, d: { deploy: { environment: staging, bake: { for: 6h } } } } }`),
+        'd',
+        'deploy',
+      ).timeoutMs,
+    ).toBe(23_400_000)
+  })
+  it('lets only `pack` keep from a name the directories of its layout', () => {
+    const plan = compileText('steps: { i: { build_image: { repository: main/blobs/app } } }')
+    expect(stepOf(plan, 'i', 'build_image').buildImage.repository).toBe('main/blobs/app')
+  })
   it('tries again whatever went wrong where `retry` names nothing', () => {
     const retry = stepOf(compileText('steps: { a: { commands: [x], retry: { max: 1 } } }'), 'a', 'commands').retry
     expect(retry).toEqual({ max: 1, on: ['failed', 'errored', 'timed_out'], exitCodes: [], backoffMs: 1_000 })

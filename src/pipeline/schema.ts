@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { runStatuses } from '../domain/run.ts'
 import { triggerEvents } from '../domain/trigger.ts'
 import { refuseGlob } from './branch-glob.ts'
+import { quote } from './problem.ts'
 import {
   argumentName,
   choose,
@@ -19,6 +20,7 @@ import {
   text,
   wholeNumber,
   workspacePath,
+  type IssueParams,
 } from './schema-values.ts'
 
 /** The shape of a pipeline file: the keys that are carried out. `vocabulary.ts` holds the ones that are not yet. */
@@ -79,6 +81,12 @@ const builtImage = {
 const packImage = mapOf({
   builder: oneOf(['pack']),
   ...builtImage,
+  // In the words of the builder, which keeps one image's files in a directory of this name.
+  repository: builtImage.repository.superRefine((repository, context) => {
+    if (!repository.split('/').slice(1).includes('blobs')) return
+    const params: IssueParams = { code: 'invalid_value', hint: 'no part after the first may be "blobs"' }
+    context.addIssue({ code: 'custom', message: `${quote(repository)} is not a name for images`, params: { ...params } })
+  }),
   files: z
     .record(workspacePath, imagePath, { error: 'a map: path in the workspace → absolute path in the image' })
     .refine((files) => Object.keys(files).length > 0, { error: 'a map of files, not empty' }),

@@ -1,19 +1,28 @@
 /** Files that are on disk when the call returns, whole or not at all. */
-import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-/** Replaces the file's content in one step: temporary file, sync, rename, sync of the directory. */
+/** Replaces the file's content in one step: temporary file, sync, rename, sync of the directory. Throws, and changes nothing, on a full disk. */
 export function writeFileDurably(file: string, content: string, mode = 0o600): void {
   const temporary = `${file}.${String(process.pid)}.tmp`
   const descriptor = openSync(temporary, 'w', mode)
   try {
-    writeSync(descriptor, content)
+    writeAll(descriptor, content)
     fsyncSync(descriptor)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
   } finally {
     closeSync(descriptor)
   }
   renameSync(temporary, file)
   syncDirectory(dirname(file))
+}
+
+/** A disk that is almost full takes a part and says how much; only the next write throws. */
+export function writeAll(descriptor: number, content: string): void {
+  const bytes = Buffer.from(content)
+  for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at)
 }
 
 export function syncDirectory(directory: string): void {
@@ -34,12 +43,15 @@ export interface SyncedLines {
 export function openSyncedLines(file: string): SyncedLines {
   const descriptor = openSync(file, 'a', 0o600)
   syncDirectory(dirname(file))
-  // Ends a line that a kill cut short; readers ignore empty lines.
-  writeSync(descriptor, '\n')
+  /** A kill, or a full disk, may have cut the last line short: it is ended first. Readers ignore empty lines. */
+  let torn = true
   return {
     append(line) {
-      writeSync(descriptor, `${JSON.stringify(line)}\n`)
+      const text = `${torn ? '\n' : ''}${JSON.stringify(line)}\n`
+      torn = true
+      writeAll(descriptor, text)
       fdatasyncSync(descriptor)
+      torn = false
     },
     close() {
       closeSync(descriptor)

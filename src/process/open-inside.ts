@@ -23,6 +23,28 @@ export async function openInside(root: string, path: string): Promise<FileHandle
   }
 }
 
+/** An open directory, and the path that it was found at: absolute, free of symlinks. */
+export interface OpenDirectory {
+  handle: FileHandle
+  path: string
+}
+
+/** The same for a directory: whatever takes its name afterwards, the descriptor stays what was checked. The caller closes. */
+export async function openDirectoryInside(root: string, path: string): Promise<OpenDirectory> {
+  const real = await realPathInside(root, path)
+  const handle = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_DIRECTORY).catch((error: unknown) => {
+    throw refused(path, 'it is not a directory that can be read', error)
+  })
+  try {
+    const opened = process.platform === 'linux' ? await readlink(`/proc/self/fd/${String(handle.fd)}`) : real
+    if (!isInside(await realpath(root), opened)) throw refused(path, 'it leads out of the directory')
+    return { handle, path: opened }
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
 /** The path with every symlink resolved; `refused` if it is missing or lies outside `root`. */
 export async function realPathInside(root: string, path: string): Promise<string> {
   const real = await realpath(join(root, path)).catch((error: unknown) => {

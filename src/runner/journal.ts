@@ -2,11 +2,11 @@
  * What this runner was doing, one file per activity: enough for the next life to stop what is left of it, to tell
  * Temporal at once, and to do nothing twice that had finished.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { Outcome } from '../domain/step.ts'
-import { openSyncedLines, parseLines } from '../process/durable-file.ts'
+import { openSyncedLines, parseLines, writeAll } from '../process/durable-file.ts'
 import type { ProcessIdentity } from '../process/identity.ts'
 
 const Identity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() })
@@ -115,7 +115,7 @@ function writeJournal(file: string, begun: Begun): Journal {
   // A second descriptor for lines that survive our death but need not survive the host's: they cost no sync.
   const unsynced = openSync(file, 'a', 0o600)
   const note = (line: Line) => {
-    writeSync(unsynced, `${JSON.stringify(line)}\n`)
+    writeAll(unsynced, `${JSON.stringify(line)}\n`)
   }
   const append = (line: Line) => synced.append(line)
   append(begun)

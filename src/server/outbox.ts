@@ -6,7 +6,7 @@ import { assertNever, messageOf } from '../domain/errors.ts'
 import type { RunStatus } from '../domain/run.ts'
 import type { CommitState, CommitStatus, CommitStatuses } from '../drivers/forges/forge.ts'
 import { findForge } from '../drivers/forges/index.ts'
-import type { CommitStatusNews, OutboxItem, Store } from '../store/store.ts'
+import type { CommitStatusNews, LeasedItem, Store } from '../store/store.ts'
 import { backoffMs, pause } from './backoff.ts'
 
 export interface OutboxDeps {
@@ -33,7 +33,7 @@ const batch = 10
 const leaseMs = 60_000
 const waitMs = 5_000
 
-/** Starts at once. Several may run, in any processes: each item is leased by one of them. */
+/** Starts at once. Several may run, in any processes: each item is leased by one of them, what was tried least first. */
 export function startOutbox(deps: OutboxDeps): Outbox {
   const stopping = new AbortController()
   const done = loop(deps, randomUUID(), stopping.signal)
@@ -71,7 +71,7 @@ async function orAborted(wait: Promise<void>, signal: AbortSignal): Promise<void
 }
 
 /** Throws only if the store does. */
-async function deliver({ config, store, log, limits }: OutboxDeps, item: OutboxItem, signal: AbortSignal): Promise<void> {
+async function deliver({ config, store, log, limits }: OutboxDeps, item: LeasedItem, signal: AbortSignal): Promise<void> {
   const { payload } = item
   const { first, most, givenUpAfterMs } = { ...defaultLimits, ...limits }
   const receiver = findReceiver(config, payload)

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { makeProject, openFrontDoor, type FrontDoor } from '../../test/helpers/front-door.ts'
+import { hookSecret, makeProject, openFrontDoor, type FrontDoor } from '../../test/helpers/front-door.ts'
 import type { GitRepository } from '../../test/helpers/git-repository.ts'
 import { startGitServer, type GitServer } from '../../test/helpers/git-server.ts'
+import { postPush } from '../../test/helpers/hook.ts'
 import { until } from '../../test/helpers/until.ts'
 import type { Run } from '../store/store.ts'
 import { pollProject, startPolling, type Poller } from './poll.ts'
@@ -56,6 +57,34 @@ describe('one look', () => {
     await repository.deleteBranch('old')
     await look(false)
     expect(await runs()).toEqual([])
+  })
+
+  test('branches called like what every object has start a run each, once', async () => {
+    await repository.commit({ files: { a: '1' }, message: 'one' })
+    await look(true)
+    const pushed = new Map<string, string>()
+    for (const branch of ['constructor', 'toString', '__proto__']) {
+      pushed.set(branch, await repository.commit({ files: { a: branch }, message: branch, branch }))
+    }
+    for (let looks = 0; looks < 3; looks += 1) await look(false)
+    const found = await runs()
+    expect(new Map(found.map(({ trigger }) => [trigger.branch, trigger.sha]))).toEqual(pushed)
+    expect(found).toHaveLength(3)
+    expect(door.logged().match(/polling found a new head/g)).toHaveLength(3)
+  })
+
+  test('a push that its hook told to skip starts nothing at the next look either; the push after it does', async () => {
+    await repository.commit({ files: { a: '1' }, message: 'one' })
+    await look(true)
+    const skipped = await repository.commit({ files: { a: '2' }, message: 'two [skip ci]' })
+    const url = `${await door.listen()}/hooks/shop`
+    const answer = await postPush({ url, secret: hookSecret, sha: skipped, message: 'two [skip ci]' })
+    expect(answer).toEqual({ status: 200, body: { ignored: '[skip ci] in the head commit' } })
+    await look(false)
+    expect(await runs()).toEqual([])
+    const sha = await repository.commit({ files: { a: '3' }, message: 'three' })
+    await look(false)
+    expect((await runs()).map((run) => run.trigger.sha)).toEqual([sha])
   })
 
   test('tags and the HEAD are no branches', async () => {

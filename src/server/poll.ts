@@ -81,14 +81,15 @@ export async function pollProject(
     log.warn({ project: project.name, branches: heads.length }, `only ${String(branchLimit)} are followed`)
   const notesOnly = isFirst && Object.keys(known).length === 0
   for (const [branch, sha] of heads.slice(0, branchLimit)) {
-    if (Object.hasOwn(known, branch) && known[branch] === sha) continue
+    const noted = Object.hasOwn(known, branch) ? known[branch] : undefined
+    if (noted === sha) continue
     const trigger = notesOnly ? undefined : Trigger.safeParse(triggerOf(branch, sha))
     if (trigger?.success === false) log.warn({ project: project.name, sha }, 'a branch with an unusable name is not followed')
     await store.polls.seen({
       project: project.name,
       branch,
       sha,
-      ...(known[branch] === undefined ? {} : { known: known[branch] }),
+      ...(noted === undefined ? {} : { known: noted }),
       ...(trigger?.success === true ? { trigger: trigger.data } : {}),
     })
     if (trigger?.success === true) log.info({ project: project.name, branch, sha }, 'polling found a new head')

@@ -46,7 +46,7 @@ afterAll(async () => {
 describe('rollback', () => {
   test('asks the environment, which is started if it does not run, and answers with the release it will go to', async () => {
     expect(await client.rollback('staging', { to: '1', reason: 'too slow' })).toMatchObject({ release: 1, digest })
-    expect((await door.store.audit.list({})).items).toMatchObject([
+    expect(await door.audited()).toMatchObject([
       { action: 'environment.rollback', actor: 'token:operator', subject: 'staging', data: { to: '1', reason: 'too slow' } },
     ])
   })

@@ -46,7 +46,7 @@ export interface DeliveryStore {
   /**
    * One transaction: the delivery and, for a trigger, a queued run and its `start` command; under load, grouped. If polling
    * saw this push first, the run that it started is the answer, and this delivery's: no other delivery gets it. Else the head
-   * is noted for polling, if the project was ever polled.
+   * is noted for polling, if the project was ever polled; so is the head of an ignored one.
    */
   accept(input: AcceptDelivery): Promise<Accepted>
   list(page: PageRequest & { project?: string | undefined }): Promise<Page<Delivery>>
@@ -200,7 +200,10 @@ export const roles = ['viewer', 'operator', 'approver', 'admin', 'runner'] as co
 export type Role = (typeof roles)[number]
 
 export interface TokenStore {
-  /** The plain token is returned here and nowhere else; only its SHA-256 is stored. `name` is unique: the older is revoked. */
+  /**
+   * As Belay itself makes one; whoever makes a token, it is in the audit (here by `belay`). The plain token is returned here
+   * and nowhere else; only its SHA-256 is stored. `name` is unique: the older is revoked.
+   */
   create(input: { name: string; role: Role; expiresAt?: number; origin?: string }): Promise<string>
   /**
    * Makes one if none of its role is valid: of many callers at once, on any machine, one gets it. `origin` says where it is
@@ -215,7 +218,7 @@ export interface TokenStore {
   list(page: PageRequest): Promise<Page<TokenInfo>>
   /** As a person asks for it: looked at, made and written into the audit in one transaction. */
   issue(input: { name: string; role: Role; expiresAt?: number; replace: boolean; actor: string }): Promise<IssuedToken>
-  /** As a person asks for it, with its row of the audit. The last valid admin's stays. */
+  /** As a person asks for it, with its row of the audit. The last admin's stays, as `issue` says. */
   revoke(input: { name: string; actor: string }): Promise<'revoked' | 'unknown' | 'last_admin'>
   createSegmentToken(input: SegmentGrant): Promise<string>
   findSegmentGrant(token: string): Promise<SegmentGrant | undefined>
@@ -223,7 +226,10 @@ export interface TokenStore {
 
 export type FirstToken = { made: true; token: string } | { made: false; name: string; origin?: string }
 
-/** `taken`: a valid one has this name, and `replace` was not said. `last_admin`: it would end the last valid admin's. */
+/**
+ * `taken`: a valid one has this name, and `replace` was not said. `last_admin`: it would end the last valid admin's that does
+ * not expire, or, if all expire, the last valid one's; what takes its place must be an admin's and last as well.
+ */
 export type IssuedToken = { type: 'made'; token: string } | { type: 'taken' } | { type: 'last_admin' }
 
 export interface TokenInfo {
@@ -276,6 +282,11 @@ export interface OutboxItem {
   createdAt: number
 }
 
+/** One that is leased: `done` and `retry` end this lease, and no other. */
+export interface LeasedItem extends OutboxItem {
+  lease: { owner: string; until: number }
+}
+
 /** A run's state as its commit's status: one row per (project, commit, pipeline), the newest run and its newest state win. */
 export interface CommitStatusNews {
   type: 'commit_status'
@@ -292,15 +303,20 @@ export interface CommitStatusNews {
 /**
  * Rows are written by `runs.record`, `runs.finish` and `runs.cancel`, in the transaction that changes the run's status to one
  * that a forge is told (from `running` on, once the pipeline has a name). Of the same key a newer run's row, or the same run's later status, replaces the
- * payload and makes it due at once; an older run's is dropped, and so is anything of a run after its end.
+ * payload and makes it due at once; an older run's is dropped, and so is anything of a run after its end. Where a row without
+ * a pipeline is left by an older run of the commit, news of a pipeline is written there, too; no row is made for that. What has
+ * no pipeline is dropped if a newer run of the commit, not queued any more, has one.
  */
 export interface OutboxStore {
-  /** Leases up to `limit` items that are due, oldest first. */
-  lease(input: { owner: string; leaseMs: number; limit: number }): Promise<OutboxItem[]>
-  /** Delivered, or given up for good with `error`; nothing happens if the payload was replaced meanwhile. */
-  done(item: Pick<OutboxItem, 'id' | 'version'>, error?: string): Promise<void>
-  /** Not now: due again at `retryAt`; if the payload was replaced meanwhile, at once. */
-  retry(item: Pick<OutboxItem, 'id' | 'version'>, input: { retryAt: number; error: string }): Promise<void>
+  /** Leases up to `limit` items that are due: what was tried least first, of that the oldest. `owner` is one sender's alone. */
+  lease(input: { owner: string; leaseMs: number; limit: number }): Promise<LeasedItem[]>
+  /**
+   * Delivered, or given up for good with `error`. If the payload was replaced meanwhile, only the lease ends; if the lease is
+   * another one's by now, nothing happens.
+   */
+  done(item: Pick<LeasedItem, 'id' | 'version' | 'lease'>, error?: string): Promise<void>
+  /** Not now: due again at `retryAt`; if the payload was replaced meanwhile, at once; no longer leased: as `done`. */
+  retry(item: Pick<LeasedItem, 'id' | 'version' | 'lease'>, input: { retryAt: number; error: string }): Promise<void>
   /** Resolves when an item may be due: at once after a write, else after `timeoutMs`. */
   wait(timeoutMs: number): Promise<void>
   /** What was not delivered yet and what was given up, newest first. */

@@ -20,6 +20,7 @@ const names: Readonly<Record<string, string>> = {
 }
 /** Keys that make sense only with another one. */
 const together: Readonly<Record<string, [path: string, value: string]>> = {
+  'projects.*.api_url': ['projects.*.status_token', '{ from_file: keys/shop }'],
   'registries.*.username': ['registries.*.password', '{ from_file: keys/shop }'],
   'registries.*.password': ['registries.*.username', 'ci'],
 }

@@ -18,6 +18,8 @@ import type { Role, Run, Store } from '../../src/store/store.ts'
 export const hookSecret = 'the hook secret of the tests'
 export const planDigest = `sha256:${'ab'.repeat(32)}`
 
+type AuditEntry = Awaited<ReturnType<Store['audit']['list']>>['items'][number]
+
 export interface FrontDoor {
   directory: string
   config: Config
@@ -28,6 +30,8 @@ export interface FrontDoor {
   /** All that was logged, as text. */
   logged(): string
   token(role: Role, name?: string): Promise<string>
+  /** The audit, newest first, without the tokens that `token` made. */
+  audited(): Promise<AuditEntry[]>
   /** Listens on a free port of 127.0.0.1 and gives the URL. */
   listen(): Promise<string>
   client(role?: Role): Promise<Client>
@@ -56,6 +60,7 @@ export async function openFrontDoor(options: { config?: Partial<Config>; tempora
     log,
     logged,
     token: (role, name = role) => store.tokens.create({ name, role }),
+    audited: async () => (await store.audit.list({})).items.filter(({ actor }) => actor !== 'belay'),
     async listen() {
       url ??= await app.listen({ host: '127.0.0.1', port: 0 })
       return url

@@ -41,8 +41,13 @@ it('what cannot be set up at all ends there', () => {
   expect(runCi({ npm, node: 'exit 1' })).toEqual({ last: '0 passed, 1 failed, 0 skipped', code: 1 })
 })
 
+it('what is out of time has a minute to stop what it started', () => {
+  const timeout = `[ "$1" = --kill-after=60s ] || exit 1\nshift 2\nexec "$@"`
+  expect(runCi({ npm, node, timeout })).toEqual({ last: '15 passed, 0 failed, 0 skipped', code: 0 })
+})
+
 /** The real .ci/run with an npm and a node that are given here as shell. */
-function runCi(programs: { npm: string; node: string }) {
+function runCi(programs: { npm: string; node: string; timeout?: string }) {
   const directory = mkdtempSync(join(tmpdir(), 'belay-ci-'))
   temporary.push(directory)
   for (const part of ['.ci', 'bin']) mkdirSync(join(directory, part))

@@ -65,7 +65,9 @@ it('what is missing is said in one line that has all of it, and nothing is insta
   temporary.push(bin)
   const { lines } = runTests([passing], { PATH: bin })
   const line = lines.find((candidate) => candidate.startsWith('test: missing'))
-  expect(line).toMatch(/sudo apt-get install -y apache2-utils buildah .*docker-compose docker-registry docker\.io git .*iptables .*skopeo/)
+  expect(line).toMatch(
+    /sudo apt-get install -y apache2-utils buildah .*docker-compose docker-registry docker\.io git .*iptables .*skopeo/,
+  )
   expect(lines).toContain('test: no container engine answers; start one, or run as root on Debian')
 })
 

@@ -71,5 +71,7 @@ function addressOf(config: Config | undefined): string | undefined {
   const url = config?.database?.url
   if (url === undefined || !URL.canParse(url)) return undefined
   const { hostname, port } = new URL(url)
+  // A socket's directory may stand in the query instead: that is not tried.
+  if (hostname === '') return undefined
   return `${hostname}:${port === '' ? '5432' : port}`
 }

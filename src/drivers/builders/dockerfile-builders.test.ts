@@ -1,5 +1,5 @@
-/** `docker` and `buildah` on the same Dockerfiles, with a real engine and a real registry. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+/** `docker` and `buildah` on the same Dockerfiles, with a real engine and a real registry. Long because both run the same table with the same fixtures. */
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -180,7 +180,8 @@ describe.each([
       JSON.stringify({ auths: { [registry.host]: { auth: Buffer.from(`ci:${password}`).toString('base64') } } }),
     )
     const name = `${registry.host}/shop/app@${image.digest}`
-    const { stdout } = await execa('docker', ['run', '--rm', name], { env: { DOCKER_CONFIG: config } })
+    const { stdout } = await execa('docker', ['run', '--rm', name], { env: { DOCKER_CONFIG: config }, reject: false })
+    await execa('docker', ['image', 'rm', name], { reject: false })
     expect(stdout).toBe('built as last')
   })
 
@@ -199,6 +200,51 @@ describe.each([
     symlinkSync('/etc', join(workspace, 'out'))
     await expect(buildBy(builder, { context: 'out' })).rejects.toMatchObject({ code: 'refused' })
     expect(spawned).toEqual([])
+  })
+
+  test('takes nothing from outside when the context becomes a link once the programs run', async () => {
+    for (const [at, content] of [
+      [join(workspace, 'ctx'), 'bytes of the inside'],
+      [join(directory, 'foreign'), 'bytes from elsewhere'],
+    ] as const) {
+      mkdirSync(at)
+      writeFileSync(join(at, 'Dockerfile'), 'FROM scratch\nCOPY content /content\n')
+      writeFileSync(join(at, 'content'), content)
+    }
+    const input = inputOf(builder.name === 'pack' ? 'auto' : builder.name, { context: 'ctx', dockerfile: 'ctx/Dockerfile' })
+    let swapped = false
+    const spawnedFirst = (): void => {
+      if (swapped) return
+      swapped = true
+      renameSync(join(workspace, 'ctx'), join(workspace, 'away'))
+      symlinkSync(join(directory, 'foreign'), join(workspace, 'ctx'))
+    }
+    const { layers } = await everythingOf(await builder.build({ ...input, spawned: spawnedFirst }))
+    expect(swapped).toBe(true)
+    expect([layers.includes('bytes of the inside'), layers.includes('bytes from elsewhere')]).toEqual([true, false])
+  })
+
+  test('keeps executable bits and links, and leaves out what .dockerignore says', async () => {
+    put('run.sh', '#!/bin/sh\necho ran as a program\n')
+    chmodSync(join(workspace, 'run.sh'), 0o755)
+    symlinkSync('run.sh', join(workspace, 'link'))
+    put('left-out.txt', 'bytes that are left out')
+    put('.dockerignore', '*.txt\n')
+    put(
+      'Dockerfile',
+      'ARG BASE\nFROM ${BASE}\nCOPY . /ctx/\nRUN cd /ctx && ./link > ran && readlink link >> ran && ! test -e left-out.txt\n',
+    )
+    const { layers } = await everythingOf(await buildBy(builder))
+    expect(layers.includes('ran as a program\nrun.sh\n')).toBe(true)
+    expect(layers.includes('bytes that are left out')).toBe(false)
+  })
+
+  test('takes a Dockerfile from outside of the context', async () => {
+    mkdirSync(join(workspace, 'ctx'))
+    put('ctx/content', 'bytes of the context')
+    put('Dockerfile', 'FROM scratch\nCOPY content /content\n')
+    const { layers } = await everythingOf(await buildBy(builder, { context: 'ctx' }))
+    expect(layers.includes('bytes of the context')).toBe(true)
   })
 
   test('with bad credentials names the registry, and never the password', async () => {
@@ -220,6 +266,45 @@ describe.each([
     await expect(building).rejects.toThrow('stopped by a person')
     expect(spawned.filter(({ pid, startTime }) => findIdentity(pid)?.startTime === startTime)).toEqual([])
   })
+})
+
+describe('the engine', () => {
+  /** Names that the engine has of what was built here. */
+  const namesLeft = async (): Promise<string> => {
+    const name = `${registry.host}/shop/app`
+    return (await execa('docker', ['image', 'ls', '--filter', `reference=${name}`, '--format', '{{.Repository}}:{{.Tag}}']))
+      .stdout
+  }
+
+  test('knows no name of a build afterwards, and the registry all of them', async () => {
+    put('Dockerfile', 'FROM scratch\nCOPY app.cjs /\n')
+    const image = await buildBy(docker, { tags: ['a'.repeat(40), 'main'] })
+    expect(await namesLeft()).toBe('')
+    const client = createRegistryClient(registry.access, { signal: new AbortController().signal })
+    for (const tag of ['a'.repeat(40), 'main']) {
+      expect(await client.findManifest('shop/app', tag)).toMatchObject({ digest: image.digest })
+    }
+  })
+
+  test('knows none after a build that was stopped in its push, either', async () => {
+    put('Dockerfile', 'FROM scratch\nCOPY app.cjs /\n')
+    const abort = new AbortController()
+    const input = inputOf('docker', { signal: abort.signal })
+    const log = (line: string): void => {
+      if (line.includes('The push refers to')) abort.abort(new Error('stopped by a person'))
+    }
+    await expect(docker.build({ ...input, log })).rejects.toThrow('stopped by a person')
+    expect(await namesLeft()).toBe('')
+  })
+})
+
+test('buildah refuses a Dockerfile that it would give to the C preprocessor', async () => {
+  put('Dockerfile.in', 'FROM scratch\n#include "/etc/hostname"\n')
+  await expect(buildBy(buildah, { dockerfile: 'Dockerfile.in' })).rejects.toMatchObject({
+    code: 'refused',
+    message: expect.stringContaining('preprocessor') as string,
+  })
+  expect(spawned).toEqual([])
 })
 
 describe('secrets of a build', () => {

@@ -37,8 +37,12 @@ export function parsePush(body: unknown, forge: string): ParsedDelivery {
 export function decidePush(push: Push): ParsedDelivery {
   const reason = findReasonToIgnore(push)
   if (reason !== undefined) return { ignored: reason }
-  const trigger = Trigger.safeParse(triggerOf(push))
-  return trigger.success ? { trigger: trigger.data } : ignoreShape(trigger.error)
+  const parsed = Trigger.safeParse(triggerOf(push))
+  if (!parsed.success) return ignoreShape(parsed.error)
+  const trigger = parsed.data
+  const word = skipWords.exec(push.message)?.[0]
+  if (word === undefined) return { trigger }
+  return { ignored: `${word} in the head commit`, head: { branch: trigger.branch, sha: trigger.sha } }
 }
 
 /** Where it differs, by path only: what was sent is not repeated. */
@@ -50,12 +54,10 @@ export function ignoreShape(error: z.ZodError): ParsedDelivery {
 const branchPrefix = 'refs/heads/'
 const skipWords = /\[(?:skip ci|ci skip)\]/i
 
-function findReasonToIgnore({ ref, sha, deleted, message }: Push): string | undefined {
+function findReasonToIgnore({ ref, sha, deleted }: Push): string | undefined {
   if (ref.startsWith('refs/tags/')) return 'tags: not yet'
   if (!ref.startsWith(branchPrefix)) return 'neither a branch nor a tag'
-  if (deleted === true || /^0+$/.test(sha)) return 'the branch was deleted'
-  const word = skipWords.exec(message)?.[0]
-  return word === undefined ? undefined : `${word} in the head commit`
+  return deleted === true || /^0+$/.test(sha) ? 'the branch was deleted' : undefined
 }
 
 function triggerOf({ ref, sha, message, actor }: Push): Trigger {

@@ -23,8 +23,11 @@ export function createEdgeControl(options: EdgeControlOptions): EdgeControl {
       const { previousDigest } = await carryOut(Activated, 'route', operation, { upstreams })
       return previousDigest === undefined ? {} : { previousDigest }
     },
+    async announce(operation) {
+      await carryOut(z.unknown(), 'announce', operation)
+    },
     async unroute(operation) {
-      await carryOut(z.unknown(), 'unroute', operation)
+      await carryOut(z.unknown(), 'clear', operation)
     },
     drained: (environment, instances) => ask(environment, 'drained', { instances }),
   }

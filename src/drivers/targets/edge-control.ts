@@ -24,7 +24,9 @@ export interface EdgeControl {
   view(environment: string): Promise<EdgeView>
   /** Sends traffic to these instances, all of one digest, at least one; requests under way end where they began. */
   route(operation: Operation, upstreams: readonly Upstream[]): Promise<{ previousDigest?: string }>
-  /** Takes traffic off: 503 until the next `route`. */
+  /** Raises the number and moves no traffic: an older `route` that is still to come is refused. */
+  announce(operation: Operation): Promise<void>
+  /** Takes traffic off, from whatever target it went to: 503 until the next `route`. */
   unroute(operation: Operation): Promise<void>
   /** Resolves when nothing is under way to these instances, after 30 s at the latest. Changes nothing; needs no number. */
   drained(environment: string, instanceIds: readonly string[]): Promise<void>

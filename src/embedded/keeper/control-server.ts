@@ -82,8 +82,8 @@ async function dispatch(request: IncomingMessage, options: ControlServerOptions)
       return environment.clear(Operation.parse(await readJson(request)))
     case 'POST route':
       return environment.route(RouteRequest.parse(await readJson(request)))
-    case 'POST unroute':
-      return environment.unroute(Operation.parse(await readJson(request)))
+    case 'POST announce':
+      return environment.announce(Operation.parse(await readJson(request)))
     case 'POST drained':
       return environment.drained(DrainedRequest.parse(await readJson(request)))
     default:

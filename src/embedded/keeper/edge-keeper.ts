@@ -111,6 +111,19 @@ export function createEdgeKeeper({ name, store, directory, totals, log }: EdgeKe
     return request
   }
 
+  /** To another host at the same port it cannot stand at both at once. */
+  async function moveTo(edge: Edge, address: EdgeAddress): Promise<EdgeAddress> {
+    const before = edge.address()
+    if (before === undefined || before.port !== address.port || before.host === address.host) return edge.listen(address)
+    edge.close(formerDrainMs).catch(complain)
+    try {
+      return await listenSoon(edge, address)
+    } catch (error) {
+      await listenSoon(edge, before)
+      throw error
+    }
+  }
+
   async function changeDriver(from: Open, { driver, host, port }: EdgeRequest): Promise<EdgeRequest> {
     const before = from.edge.address()
     const address = port === 0 && before?.host === host ? before : { host, port }
@@ -190,8 +203,8 @@ export function createEdgeKeeper({ name, store, directory, totals, log }: EdgeKe
         if (current.driver !== request.driver) return changeDriver(current, request)
         await push(current.edge)
         const known = current.edge.address() ?? store.read(name).edge
-        const kept = request.port === 0 && known?.host === request.host ? known : request
-        return recordAt(request.driver, await current.edge.listen({ host: kept.host, port: kept.port }))
+        const { host, port } = request.port === 0 && known?.host === request.host ? known : request
+        return recordAt(request.driver, await moveTo(current.edge, { host, port }))
       }).catch((error: unknown) => {
         // Not there: then where it was.
         if (open?.edge.address() === undefined) void exclusive(serveRecorded)

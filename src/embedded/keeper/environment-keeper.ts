@@ -26,7 +26,8 @@ export interface EnvironmentKeeper {
   clear(operation: Operation): Promise<unknown>
   /** Traffic to instances that are not the keeper's. */
   route(request: RouteRequest): Promise<unknown>
-  unroute(operation: Operation): Promise<unknown>
+  /** A newer owner is at work: from here on lower numbers are refused. Traffic goes where it went. */
+  announce(operation: Operation): Promise<unknown>
   drained(request: DrainedRequest): Promise<void>
   view(): EnvironmentView
   totals(): Record<string, Totals>
@@ -127,9 +128,11 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
 
     retire(operation) {
       return fence.run(operation, async (signal) => {
-        const { active, instances: records } = store.read(name)
+        const { active, instances: records, upstreams } = store.read(name)
+        // Traffic that goes elsewhere goes to none of ours, whatever its release.
+        const serving = upstreams.length > 0 ? undefined : active
         await putAway(
-          records.filter(({ digest, stopping }) => digest !== active || stopping),
+          records.filter(({ digest, stopping }) => digest !== serving || stopping),
           signal,
         )
         return () => ({})
@@ -159,13 +162,7 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
       })
     },
 
-    unroute(operation) {
-      return fence.run(operation, async () => {
-        // While own instances serve there is nothing to take off: the other target is only preparing to take over.
-        if (store.read(name).instances.length === 0) await takeOff()
-        return () => ({})
-      })
-    },
+    announce: (operation) => fence.run(operation, () => Promise.resolve(() => ({}))),
 
     async drained({ instances: ids }) {
       await Promise.all(ids.map((id) => edge.drained(id, drainMs)))

@@ -9,13 +9,13 @@
  *   POST /environments/NAME/activate       `ActivateRequest` → `{ previousDigest? }`
  *   POST /environments/NAME/retire, clear  `Operation` → `{}`
  *   POST /environments/NAME/route          `RouteRequest` → `{ previousDigest? }`
- *   POST /environments/NAME/unroute        `Operation` → `{}`
+ *   POST /environments/NAME/announce       `Operation` → `{}`
  *   POST /environments/NAME/drained        `DrainedRequest` → `{}`, once nothing is under way there, after 30 s at the latest
  *   POST /stop                             drains, stops the applications, remembers what served
  *
  * Traffic goes to an instance of the keeper's (activate) or to upstreams that run elsewhere (route), whichever was said last: so an
  * environment goes over to another target like to another release. `route` then puts away what was here; what ran elsewhere is its
- * target's to remove. While own instances are left, `unroute` takes nothing off.
+ * target's to remove. `announce` only raises the number.
  */
 import { z } from 'zod'
 import { edgeNames } from '../../drivers/edges/index.ts'

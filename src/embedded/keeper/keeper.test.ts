@@ -232,7 +232,7 @@ it('an environment goes over to another target and back: what serves goes on unt
   await stage('a')
   await activate('a')
   // What another target does while it prepares.
-  await call('POST', '/unroute', operation('unroute'))
+  await call('POST', '/announce', operation('announce'))
   expect(await get('/version')).toBe('a')
   const upstream = { id: 'd1', digest: sampleDigest('d'), host: '127.0.0.1', port: await foreignApp() }
   const routing = { ...operation('route'), upstreams: [upstream] }
@@ -257,6 +257,33 @@ async function foreignApp(): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return (server.address() as AddressInfo).port
 }
+
+it.each(edgeNames)('moves to another host at the same port, with its route: %s', async (driver) => {
+  const obstacle = findEdge(driver)?.findObstacle()
+  skipUnless(obstacle === undefined, obstacle ?? '')
+  const port = await findFreePort()
+  await call('PUT', '/edge', { driver, host: '127.0.0.1', port })
+  await stage('a')
+  await activate('a')
+  expect(await call('PUT', '/edge', { driver, host: '0.0.0.0', port })).toEqual({ driver, host: '0.0.0.0', port })
+  expect(await get('/version')).toBe('a')
+  expect(await call('PUT', '/edge', { driver, host: '127.0.0.1', port })).toMatchObject({ host: '127.0.0.1', port })
+  expect(await get('/version')).toBe('a')
+})
+
+it('what is left of own instances while traffic goes elsewhere is retired, also of the release that serves there', async () => {
+  await stage('a')
+  const upstreams = [{ id: 'a1', digest: sampleDigest('a'), host: '127.0.0.1', port: await foreignApp() }]
+  await call('POST', '/route', { ...operation('route'), upstreams })
+  await stage('a')
+  await call('POST', '/retire', operation('retire'))
+  expect(await view()).toMatchObject({ upstreams, instances: [] })
+  expect(await get('/version')).toBe('elsewhere')
+  await stage('b')
+  await call('POST', '/clear', operation('clear'))
+  expect((await fetch(await edge())).status).toBe(503)
+  expect(await view()).toMatchObject({ upstreams: [], instances: [] })
+})
 
 it('moves to another driver and back, in place or to another address, with its route and its counts', async () => {
   const obstacle = haproxyEdge.findObstacle()

@@ -33,8 +33,7 @@ async function release(project: string, letter: string): Promise<Release> {
 function listen(): { asked: RollbackRequest[]; audited: unknown[] } {
   const heard: { asked: RollbackRequest[]; audited: unknown[] } = { asked: [], audited: [] }
   door.orchestrator.rollBack = async (request) => {
-    const { items } = await door.store.audit.list({})
-    heard.audited.push(...items)
+    heard.audited.push(...(await door.audited()))
     heard.asked.push(request)
     const first = heard.asked.find(({ id }) => id === request.id)?.release ?? request.release
     return { requestId: request.id, release: first?.number ?? 0, digest: first?.image.digest ?? '' }
@@ -92,7 +91,7 @@ describe('refused, without an audit row, and nothing is asked', () => {
     const call = client.deploy(environment, body)
     await expect(call).rejects.toMatchObject({ code, message: expect.stringContaining(message), hint: expect.any(String) })
     expect(heard.asked).toEqual([])
-    expect((await door.store.audit.list({})).items).toEqual([])
+    expect(await door.audited()).toEqual([])
   })
 
   test('a number alone, where several projects deploy there: they are named', async () => {

@@ -30,7 +30,7 @@ describe('a person starts a run', () => {
     expect(run).toMatchObject({ number: 1, status: 'queued', pipeline: 'release', url: expect.stringContaining(run.id) })
     const actor = { id: 'token:operator', name: 'operator' }
     expect(run.trigger).toMatchObject({ event: 'manual', source: 'api', branch: 'feature/x', sha: feature, actor })
-    expect((await door.store.audit.list({})).items).toMatchObject([{ action: 'run.start', actor: 'token:operator' }])
+    expect(await door.audited()).toMatchObject([{ action: 'run.start', actor: 'token:operator' }])
   })
 
   test('of nothing in particular: the default branch', async () => {
@@ -113,7 +113,7 @@ describe('runs', () => {
       status: 'cancelled',
       reason: 'wrong branch',
     })
-    expect((await door.store.audit.list({})).items).toMatchObject([{ action: 'run.cancel', subject: run.id }])
+    expect(await door.audited()).toMatchObject([{ action: 'run.cancel', subject: run.id }])
   })
 })
 

@@ -38,6 +38,7 @@ describe('a token', () => {
     ])
     expect(await audit()).toEqual([
       { actor: 'token:admin', action: 'token.create', subject: 'ci:deploy', data: { role: 'operator' } },
+      { actor: 'belay', action: 'token.create', subject: 'admin', data: { role: 'admin' } },
     ])
     for (const text of [JSON.stringify(list), JSON.stringify(await audit()), door.logged()]) expect(text).not.toContain(token)
   })
@@ -58,7 +59,7 @@ describe('a token', () => {
       message: expect.stringContaining(time),
       hint: expect.stringContaining('30d'),
     })
-    expect(await audit()).toEqual([])
+    expect((await audit()).map(({ actor }) => actor)).toEqual(['belay'])
   })
 
   test.each(['', 'Ana', '-x', 'a b', 'a/b', 'ä', 'a'.repeat(64)])('of the name "%s" is refused', async (name) => {
@@ -99,7 +100,7 @@ describe('a token', () => {
     expect((await admin.listTokens()).items.map(({ name }) => name)).toEqual(['admin'])
     expect((await audit())[0]).toEqual({ actor: 'token:admin', action: 'token.revoke', subject: 'ci', data: {} })
     await expect(admin.revokeToken('ci')).rejects.toMatchObject({ code: 'not_found', hint: expect.any(String) })
-    expect(await audit()).toHaveLength(2)
+    expect(await audit()).toHaveLength(3)
   })
 
   test('that Belay named after a host can be revoked, whatever is in it', async () => {
@@ -118,6 +119,18 @@ describe('the last valid admin token', () => {
     await expect(admin.createToken({ name: 'admin', role: 'viewer', replace: true })).rejects.toMatchObject(refusal)
     expect((await admin.listTokens()).items.map(({ name }) => name)).toContain('admin')
     await admin.revokeToken('old')
+  })
+
+  test('is not replaced by one that expires, nor ended where only one that expires would be left', async () => {
+    const call = admin.createToken({ name: 'admin', role: 'admin', expires_in: '30d', replace: true })
+    await expect(call).rejects.toMatchObject({
+      ...refusal,
+      message: expect.stringContaining('expires'),
+      hint: expect.stringContaining('without an expiry'),
+    })
+    await admin.createToken({ name: 'ana', role: 'admin', expires_in: '30d' })
+    await expect(admin.revokeToken('admin')).rejects.toMatchObject(refusal)
+    expect((await admin.listTokens()).items.map(({ name }) => name)).toEqual(['ana', 'admin'])
   })
 
   test('may be replaced by an admin token, and go once there is another', async () => {

@@ -6,7 +6,7 @@ import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
 import { mount } from './mount.ts'
 
-/** Tokens: made, listed and revoked, never so that no admin is left. Only the answer to `create` holds the token itself. */
+/** Tokens: made, listed and revoked, never so that no admin is left, now or later. Only the answer to `create` holds the token itself. */
 export function mountTokens(app: FastifyInstance, { store, log }: RouteDeps): void {
   mount(app, routes.listTokens, ({ query }) => store.tokens.list(query))
 
@@ -45,8 +45,8 @@ function parseLifetimeMs(text: string): number {
 function lastAdmin(name: string): BelayError {
   return new BelayError({
     code: 'conflict',
-    message: `"${name}" is the last valid admin token: without it nobody could manage this server`,
-    hint: 'Make another one before: belay token create NAME --role admin.',
+    message: `"${name}" is the last valid admin token, and one that expires does not take its place: without it nobody could manage this server`,
+    hint: 'Make another one before, without an expiry: belay token create NAME --role admin.',
   })
 }
 

@@ -9,7 +9,7 @@ import { fromJson, toJson } from './json.ts'
 import { lock, locks } from './lock.ts'
 import { insertRun } from './new-run.ts'
 import { limitOf, pageOf, positionOf } from './pages.ts'
-import { takePolledRun } from './polls.ts'
+import { noteHead, takePolledRun } from './polls.ts'
 import type { DeliveryTable } from './schema.ts'
 
 export function createDeliveryStore(database: StoreDatabase): DeliveryStore {
@@ -76,8 +76,11 @@ async function makeAnswer(
   { project, parsed, runUrl }: AcceptDelivery,
   delivery: { id: string; sequence: number; now: number },
 ): Promise<DeliveryAnswer> {
-  if ('ignored' in parsed) return { ignored: parsed.ignored }
   const { id: deliveryRowId, sequence, now } = delivery
+  if ('ignored' in parsed) {
+    if (parsed.head !== undefined) await noteHead(tx, { project, ...parsed.head, now })
+    return { ignored: parsed.ignored }
+  }
   const { trigger } = parsed
   const polled = await takePolledRun(tx, { project, trigger, deliveryRowId, now })
   const run = polled ?? (await insertRun(tx, { project, trigger, sequence, now, deliveryRowId }))

@@ -1,26 +1,28 @@
-import type { OutboxItem, OutboxStore } from '../store.ts'
+import type { LeasedItem, OutboxItem, OutboxStore } from '../store.ts'
 import { topics } from '../topics.ts'
 import type { StoreDatabase, Tx } from './database.ts'
 import { fromJson, present } from './json.ts'
 import { limitOf, pageOf, positionOf } from './pages.ts'
 import type { OutboxTable } from './schema.ts'
 
+type Leased = Parameters<OutboxStore['done']>[0]
+
 export function createOutboxStore(database: StoreDatabase): OutboxStore {
   const { read, hub, now } = database
 
-  async function settle({ id, version }: Pick<OutboxItem, 'id' | 'version'>, values: Partial<OutboxTable>): Promise<void> {
+  async function settle({ id, version, lease: held }: Leased, values: Partial<OutboxTable>): Promise<void> {
     await database.write(async (tx, tell) => {
-      const free = { lease_owner: null, lease_until: null, leased_version: null }
-      const settled = await tx
-        .updateTable('outbox')
-        .set({ ...values, ...free })
-        .where('id', '=', id)
-        .where('version', '=', version)
-        .where('done_at', 'is', null)
-        .executeTakeFirst()
+      const end = (changes: Partial<OutboxTable>) =>
+        tx
+          .updateTable('outbox')
+          .set({ ...changes, lease_owner: null, lease_until: null, leased_version: null })
+          .where('id', '=', id)
+          .where('lease_owner', '=', held.owner)
+          .where('lease_until', '=', held.until)
+          .where('leased_version', '=', version)
+      const settled = await end(values).where('version', '=', version).where('done_at', 'is', null).executeTakeFirst()
       // Replaced on its way: what replaced it has waited for this lease.
-      if (settled.numUpdatedRows === 0n)
-        await tx.updateTable('outbox').set(free).where('id', '=', id).where('leased_version', '=', version).execute()
+      if (settled.numUpdatedRows === 0n) await end({}).execute()
       tell(topics.outbox)
     })
   }
@@ -59,33 +61,39 @@ export function createOutboxStore(database: StoreDatabase): OutboxStore {
   }
 }
 
-async function lease(tx: Tx, input: { owner: string; leaseMs: number; limit: number; now: number }): Promise<OutboxItem[]> {
+async function lease(tx: Tx, input: { owner: string; leaseMs: number; limit: number; now: number }): Promise<LeasedItem[]> {
   const due = await selectDue(tx, input.now, input.limit).forUpdate().skipLocked().execute()
   const ids = due.map(({ id }) => id)
   if (ids.length === 0) return []
+  const held = { owner: input.owner, until: input.now + input.leaseMs }
   await tx
     .updateTable('outbox')
     .set((row) => ({
-      lease_owner: input.owner,
-      lease_until: input.now + input.leaseMs,
+      lease_owner: held.owner,
+      lease_until: held.until,
       leased_version: row.ref('version'),
       attempts: row('attempts', '+', 1),
     }))
     .where('id', 'in', ids)
     .execute()
-  return due.map(toItem)
+  return due.map((row) => ({ ...toItem(row), lease: held }))
 }
 
+/** What was tried least comes first: a forge that is silent must not hold up the news of all others. */
 function selectDue(from: StoreDatabase['read'], now: number, limit: number) {
-  return from
-    .selectFrom('outbox')
-    .selectAll()
-    .where('done_at', 'is', null)
-    .where('due_at', '<=', now)
-    .where((row) => row.or([row('lease_until', 'is', null), row('lease_until', '<=', now)]))
-    .orderBy('due_at')
-    .orderBy('id')
-    .limit(limit)
+  return (
+    from
+      .selectFrom('outbox')
+      .selectAll()
+      .where('done_at', 'is', null)
+      .where('due_at', '<=', now)
+      .where((row) => row.or([row('lease_until', 'is', null), row('lease_until', '<=', now)]))
+      // The order of the index of what is undone.
+      .orderBy('attempts')
+      .orderBy('due_at')
+      .orderBy('id')
+      .limit(limit)
+  )
 }
 
 /** When the next one comes due or its lease ends; Infinity if nothing is owed. */

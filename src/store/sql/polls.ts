@@ -34,8 +34,7 @@ export function createPollStore(database: StoreDatabase): PollStore {
 /**
  * A hook tells of a push, in the transaction that takes it: the run that polling has started for the same move of the branch,
  * which no other delivery has taken; it is this delivery's from here on. Undefined: polling has not seen the push, or the
- * branch has moved since. The head is noted, so that polling does not see it as new; not in a project that was never polled,
- * whose first look must still find everything there unknown.
+ * branch has moved since; the head is noted.
  */
 export async function takePolledRun(tx: Tx, push: TakePolled): Promise<RunTable | undefined> {
   const { project, now } = push
@@ -44,8 +43,23 @@ export async function takePolledRun(tx: Tx, push: TakePolled): Promise<RunTable 
   if (event !== 'push' || ref !== `refs/heads/${branch}`) return undefined
   const head = await findHead(tx, { project, branch })
   if (head?.sha === sha) return take(tx, push)
-  if (head !== undefined || (await isPolled(tx, project))) await writeHead(tx, { project, branch, sha, now })
+  await noteHead(tx, { project, branch, sha, now })
   return undefined
+}
+
+/**
+ * A hook tells where a branch is, in the transaction that takes it: polling is not to see that as new. Nothing is noted in a
+ * project that was never polled, whose first look must still find everything there unknown.
+ */
+export async function noteHead(tx: Tx, head: Head): Promise<void> {
+  if (await isPolled(tx, head.project)) await writeHead(tx, head)
+}
+
+interface Head {
+  project: string
+  branch: string
+  sha: string
+  now: number
 }
 
 interface TakePolled {
@@ -87,8 +101,7 @@ async function isPolled(tx: Tx, project: string): Promise<boolean> {
   return any !== undefined
 }
 
-async function writeHead(tx: Tx, head: { project: string; branch: string; sha: string; now: number }): Promise<void> {
-  const { project, branch, sha, now } = head
+async function writeHead(tx: Tx, { project, branch, sha, now }: Head): Promise<void> {
   await tx
     .insertInto('polls')
     .values({ project, branch, sha, seen_at: now })

@@ -14,8 +14,7 @@ export function createTokenStore(database: StoreDatabase): TokenStore {
       const token = makeToken('bly_')
       await database.write(async (tx) => {
         await lock(tx, locks.tokens)
-        await revoke(tx, name, now())
-        await insert(tx, { token, name, role, origin, now: now(), expiresAt })
+        await replace(tx, { token, name, role, origin, now: now(), expiresAt, actor: belay })
       })
       return token
     },
@@ -27,8 +26,7 @@ export function createTokenStore(database: StoreDatabase): TokenStore {
         const known = live.find(({ name }) => name === input.name) ?? live[0]
         if (known !== undefined) return { made: false as const, ...present({ name: known.name, origin: known.origin }) }
         // One of this name that has expired, or has another role, is in the way.
-        await revoke(tx, input.name, now())
-        await insert(tx, { ...input, token, now: now() })
+        await replace(tx, { ...input, token, now: now(), actor: belay })
         return { made: true as const, token }
       })
     },
@@ -39,24 +37,21 @@ export function createTokenStore(database: StoreDatabase): TokenStore {
         .execute()
       return pageOf(rows, limit, (row) => [row.created_at, row.id], toTokenInfo)
     },
-    issue({ name, role, expiresAt, replace, actor }) {
+    issue({ name, role, expiresAt, replace: mayReplace, actor }) {
       const token = makeToken('bly_')
       return database.write(async (tx) => {
         await lock(tx, locks.tokens)
         const known = await selectLive(tx, now()).where('name', '=', name).executeTakeFirst()
-        if (known !== undefined && !replace) return { type: 'taken' as const }
-        if (role !== 'admin' && (await isLastAdmin(tx, name, now()))) return { type: 'last_admin' as const }
-        await revoke(tx, name, now())
-        await insert(tx, { token, name, role, now: now(), expiresAt })
-        const data = present({ role, expiresAt, replaces: known?.role })
-        await writeAudit(tx, { at: now(), actor, action: 'token.create', subject: name, data })
+        if (known !== undefined && !mayReplace) return { type: 'taken' as const }
+        if (await endsLastAdmin(tx, { name, by: { role, expiresAt }, now: now() })) return { type: 'last_admin' as const }
+        await replace(tx, { token, name, role, now: now(), expiresAt, actor })
         return { type: 'made' as const, token }
       })
     },
     revoke({ name, actor }) {
       return database.write(async (tx) => {
         await lock(tx, locks.tokens)
-        if (await isLastAdmin(tx, name, now())) return 'last_admin'
+        if (await endsLastAdmin(tx, { name, now: now() })) return 'last_admin'
         if (!(await revoke(tx, name, now()))) return 'unknown'
         await writeAudit(tx, { at: now(), actor, action: 'token.revoke', subject: name })
         return 'revoked'
@@ -97,6 +92,21 @@ interface NewToken {
   now: number
   expiresAt?: number | undefined
   origin?: string | undefined
+  /** Who made it, for the audit. */
+  actor: string
+}
+
+/** Who makes the tokens that nobody asks for. */
+const belay = 'belay'
+
+/** The only way in: whatever had the name ends, and the audit has a row. */
+async function replace(tx: Tx, wanted: NewToken): Promise<void> {
+  const { name, role, expiresAt, now, actor } = wanted
+  const known = await selectLive(tx, now).where('name', '=', name).executeTakeFirst()
+  await revoke(tx, name, now)
+  await insert(tx, wanted)
+  const data = present({ role, expiresAt, replaces: known?.role })
+  await writeAudit(tx, { at: now, actor, action: 'token.create', subject: name, data })
 }
 
 async function insert(tx: Tx, { token, name, role, now, expiresAt, origin }: NewToken): Promise<void> {
@@ -118,15 +128,26 @@ async function revoke(tx: Tx, name: string, now: number): Promise<boolean> {
   return (await isLive.executeTakeFirst()).numUpdatedRows > 0n
 }
 
-async function isLastAdmin(tx: Tx, name: string, now: number): Promise<boolean> {
+interface EndOfToken {
+  name: string
+  /** What takes its place; absent: nothing. */
+  by?: { role: Role; expiresAt?: number | undefined }
+  now: number
+}
+
+/** Would nobody be left who can manage this server, now or later? Admins that expire count where there are no others. */
+async function endsLastAdmin(tx: Tx, { name, by, now }: EndOfToken): Promise<boolean> {
   const admins = await selectLive(tx, now).where('role', '=', 'admin').execute()
-  return admins.length === 1 && admins[0]?.name === name
+  const lasting = admins.filter((admin) => admin.expires_at === null)
+  const counted = lasting.length > 0 ? lasting : admins
+  if (counted.length !== 1 || counted[0]?.name !== name) return false
+  return by?.role !== 'admin' || (by.expiresAt !== undefined && lasting.length > 0)
 }
 
 function selectLive(from: StoreDatabase['read'], now: number) {
   return from
     .selectFrom('tokens')
-    .select(['name', 'role', 'origin'])
+    .select(['name', 'role', 'origin', 'expires_at'])
     .where('revoked_at', 'is', null)
     .where((row) => row.or([row('expires_at', 'is', null), row('expires_at', '>', now)]))
 }

@@ -221,9 +221,38 @@ function polledDeliveryContract(open: OpenStoreUnderTest): void {
       expect((await listRuns(store)).map(({ source }) => source)).toEqual(['api', 'hook', 'poll', 'api'])
     })
 
+    test('a push that was told to be skipped is no news to polling; what comes after it is', async () => {
+      const { store } = await open()
+      await store.polls.seen({ project: 'shop', ...pushOf('0') })
+      const skip = (name: string, branch: string) =>
+        store.deliveries.accept(
+          makeDelivery(`skip of ${name}`, { parsed: { ignored: '[skip ci]', head: { branch, sha: sha(name) } } }),
+        )
+      expect(await skip('1', 'main')).toEqual({ type: 'ignored', answer: { ignored: '[skip ci]' } })
+      await skip('docs', 'docs')
+      expect(await store.polls.heads('shop')).toEqual({ main: sha('1'), docs: sha('docs') })
+      // A look that began before the hook came.
+      await see(store, '1', '0')
+      expect(await listRuns(store)).toEqual([])
+      await see(store, '2', '1')
+      // Delivered again, it tells of nothing that is new.
+      expect(await skip('1', 'main')).toMatchObject({ type: 'duplicate' })
+      expect(await store.polls.heads('shop')).toMatchObject({ main: sha('2') })
+      expect(await listRuns(store)).toEqual([{ source: 'poll', sha: sha('2') }])
+    })
+
+    test('what is ignored without a head leaves the heads as they were', async () => {
+      const { store } = await open()
+      await store.polls.seen({ project: 'shop', ...pushOf('0') })
+      await store.deliveries.accept(makeDelivery('d1', { parsed: { ignored: 'the branch was deleted' } }))
+      expect(await store.polls.heads('shop')).toEqual({ main: sha('0') })
+    })
+
     test('in a project that was never polled no head is noted: the first look must find everything there unknown', async () => {
       const { store } = await open()
       await hear(store, '1')
+      const head = { branch: 'main', sha: sha('skipped') }
+      await store.deliveries.accept(makeDelivery('skip', { parsed: { ignored: '[skip ci]', head } }))
       expect(await store.polls.heads('shop')).toEqual({})
       await store.polls.seen({ project: 'shop', branch: 'docs', sha: sha('0') })
       await hear(store, '2')

@@ -55,7 +55,10 @@ export function tokenContract(open: OpenStoreUnderTest): void {
       expect(await store.tokens.find(token)).toBeUndefined()
       expect((await store.tokens.list({})).items).toEqual([])
       expect(await store.tokens.hasAny('operator')).toBe(false)
-      expect((await store.audit.list({})).items).toMatchObject([{ actor: 'token:admin', action: 'token.revoke', subject: 'ana' }])
+      expect((await store.audit.list({})).items).toMatchObject([
+        { actor: 'token:admin', action: 'token.revoke', subject: 'ana' },
+        { actor: 'belay', action: 'token.create', subject: 'ana' },
+      ])
     })
 
     test('one that a person asks for takes no name that is taken, unless told to, and is in the audit without itself', async () => {
@@ -91,6 +94,53 @@ export function tokenContract(open: OpenStoreUnderTest): void {
       expect(ends.filter((end) => end === 'last_admin' || (typeof end === 'object' && end.type === 'last_admin'))).toHaveLength(1)
       expect(await store.tokens.hasAny('admin')).toBe(true)
       expect(await store.tokens.revoke({ name: 'old', actor: 'x' })).toBe('revoked')
+    })
+
+    test('the last valid admin without an expiry stays: neither one that expires nor another that does takes its place', async () => {
+      const { store, clock } = await open()
+      const expiresAt = clock.now + 100
+      const issue = (name: string, until: { expiresAt?: number }) =>
+        store.tokens.issue({ name, role: 'admin', replace: true, actor: 'x', ...until })
+      const token = await store.tokens.create({ name: 'a', role: 'admin' })
+      expect(await issue('a', { expiresAt })).toEqual({ type: 'last_admin' })
+      expect(await issue('b', { expiresAt })).toMatchObject({ type: 'made' })
+      expect(await issue('a', { expiresAt })).toEqual({ type: 'last_admin' })
+      expect(await store.tokens.revoke({ name: 'a', actor: 'x' })).toBe('last_admin')
+      expect(await store.tokens.find(token)).toEqual({ name: 'a', role: 'admin' })
+      expect(await issue('a', {})).toMatchObject({ type: 'made' })
+      expect(await issue('c', {})).toMatchObject({ type: 'made' })
+      expect(await issue('a', { expiresAt })).toMatchObject({ type: 'made' })
+      clock.now += 100
+      expect(await store.tokens.hasAny('admin')).toBe(true)
+    })
+
+    test('where all admins expire, the last of them is replaced by another one only', async () => {
+      const { store, clock } = await open()
+      await store.tokens.create({ name: 'a', role: 'admin', expiresAt: clock.now + 100 })
+      const issue = (role: 'viewer' | 'admin') =>
+        store.tokens.issue({ name: 'a', role, replace: true, actor: 'x', expiresAt: clock.now + 200 })
+      expect(await issue('viewer')).toEqual({ type: 'last_admin' })
+      expect(await store.tokens.revoke({ name: 'a', actor: 'x' })).toBe('last_admin')
+      expect(await issue('admin')).toMatchObject({ type: 'made' })
+    })
+
+    test('one that Belay makes itself is in the audit, without itself', async () => {
+      const { store, clock } = await open()
+      const first = await store.tokens.createFirst({ name: 'admin', role: 'admin', origin: 'here' })
+      await store.tokens.createFirst({ name: 'admin', role: 'admin', origin: 'there' })
+      const runner = await store.tokens.create({ name: 'runner:a', role: 'runner' })
+      const again = await store.tokens.create({ name: 'admin', role: 'admin', expiresAt: clock.now + 100 })
+      clock.now += 100
+      const last = await store.tokens.createFirst({ name: 'admin', role: 'admin', origin: 'here' })
+      const { items } = await store.audit.list({})
+      expect(items.reverse().map(({ actor, action, subject, data }) => [actor, action, subject, data])).toEqual([
+        ['belay', 'token.create', 'admin', { role: 'admin' }],
+        ['belay', 'token.create', 'runner:a', { role: 'runner' }],
+        ['belay', 'token.create', 'admin', { role: 'admin', expiresAt: clock.now, replaces: 'admin' }],
+        ['belay', 'token.create', 'admin', { role: 'admin' }],
+      ])
+      if (!first.made || !last.made) throw new Error('not made')
+      for (const token of [first.token, runner, again, last.token]) expect(JSON.stringify(items)).not.toContain(token)
     })
 
     test('the first of a role is made once, however many ask at once; the others hear where it was made', async () => {

@@ -27,9 +27,9 @@ export function buildArgs(places: BuildahPlaces, prepared: PreparedBuild): strin
   ]
 }
 
-export function pushArgs(places: BuildahPlaces, prepared: PreparedBuild, tag: string): string[] {
+export function pushArgs(places: BuildahPlaces, prepared: PreparedBuild): string[] {
   const { authFile, host, name, uniqueTag } = prepared
-  const to = `docker://${host}/${name}:${tag}`
+  const to = `docker://${host}/${name}:${uniqueTag}`
   return [...storage(places), 'push', '--authfile', authFile, ...tls(prepared), localName(uniqueTag), to]
 }
 

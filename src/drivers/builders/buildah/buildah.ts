@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { BelayError } from '../../../domain/errors.ts'
 import type { Builder } from '../builder.ts'
-import { prepareBuild, readBack } from '../dockerfile-build.ts'
+import { prepareBuild, tagPushed, type PreparedBuild } from '../dockerfile-build.ts'
 import { lastLines, runProgram, saidNo, type ProgramEnd } from '../run-program.ts'
 import { buildArgs, pushArgs } from './buildah-args.ts'
 
@@ -25,19 +25,28 @@ export const buildah: Builder = {
 
   async build(input) {
     const prepared = await prepareBuild(input)
+    refuseMacros(prepared)
     const places = { root: join(input.scratch, 'storage'), runRoot: join(input.scratch, 'run') }
     // Its own temporary files go with the rest.
     const env = { ...input.env, TMPDIR: input.scratch }
     const runBuildah = (args: string[]): Promise<ProgramEnd> => runProgram({ ...input, file: 'buildah', args, env })
     const built = await runBuildah(buildArgs(places, prepared))
     if (built.exitCode !== 0) throw explain('the build', built)
-    for (const tag of [prepared.uniqueTag, ...prepared.build.tags]) {
-      const pushed = await runBuildah(pushArgs(places, prepared, tag))
-      if (pushed.exitCode !== 0) throw explainPush(prepared.registry.name, pushed)
-    }
+    const pushed = await runBuildah(pushArgs(places, prepared))
+    if (pushed.exitCode !== 0) throw explainPush(prepared.registry.name, pushed)
     input.log('this builder lists no contents: the image has no SBOM')
-    return readBack(prepared, input)
+    return tagPushed(prepared, input)
   },
+}
+
+/** buildah gives `*.in` to the C preprocessor first, and with `#include` any file of this machine gets into the build. */
+function refuseMacros({ build, dockerfile }: PreparedBuild): void {
+  if (!dockerfile.endsWith('.in')) return
+  throw new BelayError({
+    code: 'refused',
+    message: `cannot build ${JSON.stringify(build.dockerfile)}: with this name it would go through the C preprocessor`,
+    hint: 'Give the Dockerfile a name that does not end in ".in".',
+  })
 }
 
 function explain(what: string, end: ProgramEnd): BelayError {

@@ -1,9 +1,9 @@
 /** Command lines of the `docker` program, as data. */
 import type { PreparedBuild } from '../dockerfile-build.ts'
 
-/** All names that the image gets: its tags, and the one that it is read back by. */
-export function imageNames({ host, name, build, uniqueTag }: PreparedBuild): string[] {
-  return [uniqueTag, ...build.tags].map((tag) => `${host}/${name}:${tag}`)
+/** The one name that the engine knows the image by. */
+export function imageName({ host, name, uniqueTag }: PreparedBuild): string {
+  return `${host}/${name}:${uniqueTag}`
 }
 
 export function buildArgs(prepared: PreparedBuild, { buildx }: { buildx: boolean }): string[] {
@@ -17,8 +17,7 @@ export function buildArgs(prepared: PreparedBuild, { buildx }: { buildx: boolean
     ...pairs('--build-arg', build.args),
     ...pairs('--label', build.labels),
     ...Object.entries(secretFiles).flatMap(([id, file]) => ['--secret', `id=${id},src=${file}`]),
-    ...imageNames(prepared).flatMap((name) => ['--tag', name]),
-    ...['--', context],
+    ...['--tag', imageName(prepared), '--', context],
   ]
 }
 

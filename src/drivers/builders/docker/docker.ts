@@ -3,9 +3,9 @@ import { existsSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { BelayError } from '../../../domain/errors.ts'
 import type { Builder, BuildImageInput } from '../builder.ts'
-import { prepareBuild, readBack, type PreparedBuild } from '../dockerfile-build.ts'
+import { prepareBuild, tagPushed, type PreparedBuild } from '../dockerfile-build.ts'
 import { lastLines, runProgram, saidNo, type ProgramEnd } from '../run-program.ts'
-import { buildArgs, imageNames, pushArgs, untagArgs } from './docker-args.ts'
+import { buildArgs, imageName, pushArgs, untagArgs } from './docker-args.ts'
 
 export const docker: Builder = {
   name: 'docker',
@@ -35,29 +35,38 @@ export const docker: Builder = {
         hint: 'Install buildx there, or say `builder: buildah`.',
       })
     }
-    const runDocker = (args: string[], quiet = false): Promise<ProgramEnd> =>
-      runProgram({ ...input, file: 'docker', args, env: { ...env, DOCKER_BUILDKIT: buildx ? '1' : '0' }, quiet })
-    const names = imageNames(prepared)
-    const built = await runDocker(buildArgs(prepared, { buildx }))
-    if (built.exitCode !== 0) throw explainBuild(built)
+    const runDocker = (args: string[]): Promise<ProgramEnd> =>
+      runProgram({ ...input, file: 'docker', args, env: { ...env, DOCKER_BUILDKIT: buildx ? '1' : '0' } })
     try {
-      for (const name of names) await pushOne(prepared, name, runDocker)
+      const built = await runDocker(buildArgs(prepared, { buildx }))
+      if (built.exitCode !== 0) throw explainBuild(built)
+      await push(prepared, runDocker)
       input.log('this builder lists no contents: the image has no SBOM')
-      return await readBack(prepared, input)
+      return await tagPushed(prepared, input)
     } finally {
-      // The name that only we know is of no use to anybody any more; the layers stay, for the next build.
-      const [unique = ''] = names
-      await runDocker(untagArgs(unique), true).catch(() => undefined)
+      await untag(imageName(prepared), { ...input, env })
     }
   },
 }
 
-async function pushOne(
-  prepared: PreparedBuild,
-  image: string,
-  runDocker: (args: string[]) => Promise<ProgramEnd>,
-): Promise<void> {
-  const pushed = await runDocker(pushArgs(image))
+const untagMs = 10_000
+
+/**
+ * Our name is of no use to anybody any more, also after an abort, so this has a time of its own. With it goes the image (a
+ * target of the same engine pulls it by its digest), but not what the next build takes from its cache: BuildKit's own, or
+ * the classic builder's images of the single steps, whose last one is now dangling. These are the operator's to prune,
+ * with `docker builder prune` or `docker image prune`.
+ */
+async function untag(image: string, input: BuildImageInput): Promise<void> {
+  const signal = AbortSignal.timeout(untagMs)
+  const end = await runProgram({ ...input, file: 'docker', args: untagArgs(image), signal, quiet: true }).catch(() => undefined)
+  // A build that failed gave no name.
+  if (end?.exitCode === 0 || (end !== undefined && /no such image/i.test(lastLines(end)))) return
+  input.log(`the engine keeps a name that nobody needs, remove it with: docker image rm ${image}`)
+}
+
+async function push(prepared: PreparedBuild, runDocker: (args: string[]) => Promise<ProgramEnd>): Promise<void> {
+  const pushed = await runDocker(pushArgs(imageName(prepared)))
   if (pushed.exitCode === 0) return
   const said = lastLines(pushed)
   const { name } = prepared.registry

@@ -103,7 +103,7 @@ function checkName(repository: string): void {
   throw new BelayError({
     code: 'refused',
     message: `${JSON.stringify(repository)} is not a name for images`,
-    hint: 'Use lower-case letters and digits, separated by "/", ".", "_" or "-".',
+    hint: 'Use lower-case letters and digits, separated by "/", ".", "_" or "-"; no part after the first may be "blobs".',
   })
 }
 

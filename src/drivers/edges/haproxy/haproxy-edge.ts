@@ -39,6 +39,8 @@ export const haproxyEdge = {
 const lookMs = 250
 const saveMs = 2_000
 const drainLookMs = 25
+/** A killed process lets its address go within a moment. */
+const letGoMs = 2_000
 /** After a move: as long as usual clients keep a connection. */
 const leaveMs = 75_000
 const firstBackoffMs = 50
@@ -95,14 +97,15 @@ async function createHaproxyEdge({ directory, totals, log, name }: EdgeOptions):
 
   /** Starts one with what is wanted; it is ours from the write on, and until then found by its tag. */
   async function begin(listen: EdgeAddress): Promise<void> {
-    const { generation } = record.read()
+    const { generation, address: before } = record.read()
+    const wasOurs = before?.host === listen.host && before.port === listen.port
     record.update((draft) => {
       draft.generation = generation + 1
     })
     const socket = runtimeSocket(directory, `${String(generation + 1)}.sock`)
     const route = wanted.map(({ upstream, address }, index) => ({ slot: slotNames[index] ?? '', upstream, address }))
     const slots = route.map(({ slot, address, upstream: { port } }) => ({ slot, address, port }))
-    const started = await startHaproxy({ directory, socket, listen, route: slots })
+    const started = await startHaproxy({ directory, socket, listen, route: slots, patienceMs: wasOurs ? letGoMs : 0 })
     const { identity } = started
     try {
       record.update((draft) => {

@@ -32,13 +32,15 @@ export interface StartOptions {
   socket: string
   listen: EdgeAddress
   route: readonly SlotAddress[]
+  /** How long to wait for the address: one of ours that was killed may take a moment to let it go. */
+  patienceMs: number
 }
 
 /** Resolves once it listens and can be asked. Throws `conflict` if the address is taken, `missing_part` if there is no HAProxy. */
-export async function startHaproxy({ directory, socket, listen, route }: StartOptions): Promise<Started> {
+export async function startHaproxy({ directory, socket, listen, route, patienceMs }: StartOptions): Promise<Started> {
   const file = findHaproxy()
   if (file === undefined) throw new BelayError({ code: 'missing_part', message: findObstacle() ?? 'HAProxy is not installed' })
-  await checkFree(listen)
+  await waitUntilFree(listen, patienceMs)
   ensureSocketDirectory(socket)
   rmSync(socket, { force: true })
   const config = `${directory}/haproxy.cfg`
@@ -109,6 +111,18 @@ export async function endUnrecorded(directory: string, recorded: readonly Haprox
   const known = recorded.map(({ identity }) => identity.pid)
   const strays = findTagged(tag, directory).filter((pid) => !known.includes(pid))
   await Promise.all(strays.flatMap((pid) => findIdentity(pid) ?? []).map((identity) => stopGroup(identity, 0)))
+}
+
+async function waitUntilFree(address: EdgeAddress, patienceMs: number): Promise<void> {
+  const deadline = performance.now() + patienceMs
+  for (;;) {
+    try {
+      return await checkFree(address)
+    } catch (error) {
+      if (performance.now() >= deadline) throw error
+    }
+    await pause(10)
+  }
 }
 
 /** HAProxy says only in words that an address is taken. */

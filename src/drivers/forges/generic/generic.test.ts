@@ -37,9 +37,16 @@ describe('pushes', () => {
     ['a tag', { ref: 'refs/tags/v1' }, 'tags: not yet'],
     ['another ref', { ref: 'refs/notes/x' }, 'neither a branch nor a tag'],
     ['a branch that is gone', { sha: '0'.repeat(40) }, 'the branch was deleted'],
-    ['words that say so', { title: 'Words [skip ci]' }, '[skip ci] in the head commit'],
   ])('a push of %s starts nothing', (_, changes, reason) => {
     expect(parse({ ...push, ...changes })).toEqual({ ignored: reason })
+    // Nor do words in its title make a head of it.
+    expect(parse({ ...push, ...changes, title: '[skip ci]' })).toStrictEqual({ ignored: reason })
+  })
+
+  test('a push whose title says so starts nothing; its head is told', () => {
+    const head = { branch: 'release/1.2', sha }
+    expect(parse({ ...push, title: 'Words [skip ci]' })).toStrictEqual({ ignored: '[skip ci] in the head commit', head })
+    expect(parse({ ...push, sha: 'abc', title: '[skip ci]' })).toStrictEqual({ ignored: 'push of an unknown shape: sha' })
   })
 
   test.each([

@@ -31,10 +31,14 @@ describe('pushes', () => {
     expect(parse('push', fixture(name))).toEqual({ ignored: reason })
   })
 
-  test.each(['[skip ci]', '[ci skip]', '[Skip CI]'])('%s in the head commit starts nothing and is the reason', (word) => {
-    const body = { ...fixture('push'), head_commit: { id: sha, message: `Words\n\n${word}\n` } }
-    expect(parse('push', body)).toEqual({ ignored: `${word} in the head commit` })
-  })
+  test.each(['[skip ci]', '[ci skip]', '[Skip CI]'])(
+    '%s in the head commit starts nothing and is the reason; the head is told',
+    (word) => {
+      const body = { ...fixture('push'), head_commit: { id: sha, message: `Words\n\n${word}\n` } }
+      const head = { branch: 'release/1.2', sha }
+      expect(parse('push', body)).toStrictEqual({ ignored: `${word} in the head commit`, head })
+    },
+  )
 
   test('a push without a head commit is called by its commit id', () => {
     expect(parse('push', { ...fixture('push'), head_commit: null })).toMatchObject({ trigger: { title: sha.slice(0, 12) } })

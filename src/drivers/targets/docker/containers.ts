@@ -15,6 +15,8 @@ export interface Container {
   digest: string
   slot: number
   port: number
+  /** Where the engine publishes that port; undefined: made before this was written down. */
+  address: string | undefined
   /** Created, and never started. */
   fresh: boolean
   /** Alive, or about to be started again by the engine. */
@@ -38,6 +40,7 @@ const Inspected = z.object({
     [labels.digest]: z.string(),
     [labels.slot]: z.coerce.number(),
     [labels.port]: z.coerce.number(),
+    [labels.address]: z.string().optional(),
   }),
   state: z.string(),
   running: z.boolean(),
@@ -67,6 +70,7 @@ function parseContainer(line: string): Container {
     digest: found[labels.digest],
     slot: found[labels.slot],
     port: found[labels.port],
+    address: found[labels.address],
   }
 }
 

@@ -9,6 +9,7 @@ export const labels = {
   release: 'belay.release',
   slot: 'belay.slot',
   port: 'belay.port',
+  address: 'belay.address',
   fence: 'belay.fence',
   image: 'belay.image',
 } as const
@@ -119,9 +120,9 @@ export function logsArgs(id: string, lines: number | 'all'): string[] {
   return ['container', 'logs', '--tail', String(lines), '--', id]
 }
 
-/** A tar of that one file, to stdout. */
+/** A tar of that one file, or of the one that it is a link to, to stdout. */
 export function copyOutArgs(name: string, path: string): string[] {
-  return ['container', 'cp', '--', `${name}:${path}`, '-']
+  return ['container', 'cp', '--follow-link', '--', `${name}:${path}`, '-']
 }
 
 export function pullArgs(image: string): string[] {

@@ -151,6 +151,7 @@ export const says = {
   noImage: (end: DockerEnd): boolean => /no such image/i.test(lastLines(end)),
   nameTaken: (end: DockerEnd): boolean => /name .* is already in use|already assigned/i.test(lastLines(end)),
   portTaken: (end: DockerEnd): boolean => /port is already allocated|address already in use/i.test(lastLines(end)),
+  halfRemoved: (end: DockerEnd): boolean => /marked for removal/i.test(lastLines(end)),
   notRunning: (end: DockerEnd): boolean => /is not running/i.test(lastLines(end)),
   noManifest: (end: DockerEnd): boolean =>
     /manifest unknown|manifest for .* not found|name unknown|: not found/i.test(lastLines(end)),

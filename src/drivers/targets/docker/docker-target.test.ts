@@ -204,6 +204,30 @@ test("the image's own user is kept, and one that is root by another name is refu
   expect(unknown).toMatchObject({ code: 'refused', message: expect.stringContaining('nosuch') as unknown })
 })
 
+const sneaky = (line: string) => `RUN printf '${line}\\n' >> /etc/passwd`
+test.each([
+  ['linked', ['RUN mv /etc/passwd /etc/users && ln -s users /etc/passwd', 'RUN echo sneaky:x:0:0 >> /etc/users']],
+  ['worded', [sneaky('sneaky:x:zero:0')]],
+  ['short', [sneaky('sneaky')]],
+  ['shifted', [sneaky('  sneaky:x:0:0')]],
+  ['wide', [sneaky('sneaky:x:4294967296:0')]],
+])('a user that the engine would take for root, by a list that is %s, starts nothing', async (version, lines) => {
+  const image = await buildImage(version, { lines: [...lines, 'USER sneaky'] })
+  const refused = await fault(makeTarget(), releaseOf(version, image))
+  expect(refused).toMatchObject({ code: 'refused', message: expect.stringContaining('sneaky is user 0') as unknown })
+})
+
+test('a user behind a link is found, and an image without a list of users has none', async () => {
+  const target = makeTarget()
+  const link = 'RUN mv /etc/passwd /etc/users && ln -s users /etc/passwd'
+  await stage(target, releaseOf('behind', await buildImage('behind', { lines: [link, 'USER app'] })))
+  const [id] = await containers()
+  expect((await inside(id, 'id', '-u')).stdout).toBe('10001')
+  await target.clear(operation())
+  const none = await fault(target, releaseOf('none', await buildImage('none', { lines: ['RUN rm /etc/passwd', 'USER app'] })))
+  expect(none).toMatchObject({ code: 'refused', message: expect.stringContaining('app has no number') as unknown })
+})
+
 test('credentials are in no argument, no container and no file, and the value of a secret in its container alone', async () => {
   const { path, calls } = await makeSpy('')
   const target = makeTarget({ env: { ...ownEnv, PATH: path }, variables: { DOCKER_TOKEN: `${secret}-2` } })
@@ -252,7 +276,7 @@ test('an image that cannot be had is refused, and says what to do', async () => 
   const { registry: _registry, ...local } = image
   expect(await fault(target, releaseOf('1', local))).toMatchObject({
     code: 'refused',
-    hint: expect.stringContaining('registries') as unknown,
+    hint: expect.stringMatching(/`repository`.*`NAME\/app`.*`registries\.NAME`/) as unknown,
   })
   expect(await fault(target, releaseOf('1', { ...image, registry: 'other' }))).toMatchObject({ code: 'refused', hint: expect.stringContaining('registries.other') as unknown }) // prettier-ignore
   const unknown = { ...image, digest: `sha256:${'0'.repeat(64)}` }
@@ -274,6 +298,15 @@ test('one that is over its memory limit was killed for that, and says so', async
   expect(ended).toMatchObject({ exit: 'was killed: over its memory limit of 64 MB', tail: 'filling\n' })
   const refused = await target.activate(operation(), release.image.digest).catch((error: unknown) => error)
   expect(refused).toMatchObject({ code: 'refused', message: expect.stringContaining('over its memory limit') as unknown })
+})
+
+test('a last line that is too long to be given whole is not given in part', async () => {
+  const program = `process.stdout.write('x'.repeat(20_000), () => process.exit(3))`
+  const target = makeTarget()
+  const release = releaseOf('wordy', await buildImage('wordy', { program }))
+  await target.stage(operation(), release, beside)
+  const ended = await until('it ends', async () => (await target.listInstances(environment, release.image.digest)).find(({ running }) => !running)) // prettier-ignore
+  expect(ended).toMatchObject({ exit: 'exited with code 3', tail: '' })
 })
 
 test('a staged one that died is seen as dead, and replaced by the next stage, which leaves the living one alone', async () => {
@@ -403,6 +436,43 @@ test('a request under way ends before its container does', async () => {
   await target.retire(operation())
   expect(await slow).toBe('1')
   expect(await containers()).toHaveLength(1)
+})
+
+test('what has stopped and cannot be removed keeps no release from its place, and is removed by a later operation', async () => {
+  const marked = 'container is marked for removal and cannot be "update"'
+  const { path } = await makeSpy(`
+    fail() { echo "Error response from daemon: $1" >&2; exit 1; }
+    [ ! -e '${directory}/busy' ] || case "$1 $2" in
+      'container rm') : > '${directory}/marked'; fail 'failed to remove root filesystem: device or resource busy';;
+      'container update') [ ! -e '${directory}/marked' ] || fail '${marked}';;
+      'container logs') [ ! -e '${directory}/marked' ] || fail 'can not get logs from container which is dead or marked for removal';;
+    esac`)
+  const target = makeTarget({ env: { ...ownEnv, PATH: path } })
+  const first = await deploy(target, '1')
+  const second = await deploy(target, '2')
+  writeFileSync(join(directory, 'busy'), '')
+  for (const _ of ['stops it', 'tries to remove it again']) await target.retire(operation())
+  expect(await containers()).toHaveLength(2)
+  const logs = join(directory, 'target', 'logs', placeName(environment, 'test'))
+  expect(readdirSync(logs).map((name) => readFileSync(join(logs, name), 'utf8'))).toEqual(['listening as 1\n'])
+  expect(await target.observe(environment)).toMatchObject({ servingDigest: second.image.digest, running: [second.image.digest] })
+  expect(await target.listInstances(environment, first.image.digest)).toEqual([])
+  rmSync(join(directory, 'busy'))
+  await target.retire(operation())
+  expect(await containers()).toHaveLength(1)
+})
+
+test('what was started before the address of the engine changed is still reached where it is, and traffic goes back to it', async () => {
+  const first = await deploy(makeTarget(), '1')
+  const moved = makeTarget({ engine: { address: '127.0.0.2' } })
+  const second = await deploy(moved, '2')
+  expect(await (await fetch(`${edge.url}/version`)).text()).toBe('2')
+  const [old] = await moved.listInstances(environment, first.image.digest)
+  const [now] = await moved.listInstances(environment, second.image.digest)
+  expect([old?.url, now?.url].map((url) => new URL(url ?? '').hostname)).toEqual(['127.0.0.1', '127.0.0.2'])
+  await moved.stage(operation(), first, beside)
+  await moved.activate(operation(), first.image.digest)
+  expect(await (await fetch(`${edge.url}/version`)).text()).toBe('1')
 })
 
 test('no other environment is known here', async () => {

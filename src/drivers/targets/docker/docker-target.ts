@@ -77,10 +77,8 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
    * is refused there. Gives where traffic goes; no lower number can change that any more.
    */
   async function announce(operation: Operation): Promise<readonly Upstream[]> {
-    const { upstreams } = await edge.view(operation.environment)
-    if (upstreams.length === 0) await edge.unroute(operation)
-    else await edge.route(operation, upstreams)
-    return upstreams
+    await edge.announce(operation)
+    return (await edge.view(operation.environment)).upstreams
   }
 
   /** Waits for the requests under way, then ends them; those that were on their way out already are ended too. */
@@ -106,9 +104,9 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
   }
 
   async function toInstance({ docker, settings }: Room, container: Container): Promise<Instance> {
-    const { id, digest, running } = container
+    const { id, digest, running, address = settings.engine.address } = container
     const exit = describeEnd(container)
-    const url = `http://${hostPart(settings.engine.address)}:${String(container.port)}`
+    const url = `http://${hostPart(address)}:${String(container.port)}`
     if (exit === undefined) return { id, digest, url, running }
     const logs = await docker.run(logsArgs(id, tailLines))
     return { id, digest, url, running, exit, tail: says.noContainer(logs) ? '' : endOf(logs.output) }
@@ -165,7 +163,8 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
       const all = await fence.claim(room.atEngine(operation))
       const before = await edge.view(environment)
       // Done already, and answered from the keeper's record: whatever has died since is another matter.
-      if (before.fence === operation.fence && before.active === digest) return edge.route(operation, before.upstreams)
+      const isRouted = before.fence === operation.fence && before.active === digest && before.upstreams.length > 0
+      if (isRouted) return edge.route(operation, before.upstreams)
       const staged = all.filter(
         (container) => !container.gone && container.digest === digest && container.slot < settings.instances,
       )
@@ -177,8 +176,8 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
         if (updated.exitCode !== 0) throw refusal('docker container update', updated)
       }
       await edge.open(environment)
-      const host = settings.engine.address
-      return edge.route(operation, running.map(({ id, port }) => ({ id, digest, host, port }))) // prettier-ignore
+      const here = settings.engine.address
+      return edge.route(operation, running.map(({ id, port, address: host = here }) => ({ id, digest, host, port }))) // prettier-ignore
     },
 
     async retire(operation) {
@@ -231,5 +230,6 @@ function notAllRun({ environment, settings }: Room, digest: string, staged: read
 function endOf(output: Buffer): string {
   if (output.length <= tailBytes) return output.toString('utf8')
   const end = output.subarray(output.length - tailBytes)
-  return end.subarray(end.indexOf('\n') + 1).toString('utf8')
+  const firstBreak = end.indexOf('\n')
+  return firstBreak === -1 ? '' : end.subarray(firstBreak + 1).toString('utf8')
 }

@@ -103,7 +103,7 @@ function requireRegistry(registries: Readonly<Record<string, RegistryAccess>>, i
     throw new BelayError({
       code: 'refused',
       message: `the image ${image.repository} is in no registry, and containers are made from images of registries only`,
-      hint: 'Name one in the pipeline: `build_image: { registry: NAME }`, and in the configuration: `registries.NAME`.',
+      hint: "Begin the `repository` of its `build_image` with a registry's name, `NAME/app`, and add `registries.NAME` to the configuration.",
     })
   }
   const registry = registries[image.registry]

@@ -86,7 +86,7 @@ async function startOne(input: StartInput, one: OneInput): Promise<'started' | '
       if (created.exitCode !== 0) throw refusal(`making a container of ${release.image.digest}`, created)
     }
     await fence.check(operation)
-    await refuseRoot(docker, name, user)
+    if ((await refuseRoot(docker, name, user)) === 'gone') return 'again'
     const started = await docker.run(startArgs(name))
     if (started.exitCode === 0) return 'started'
     // It is somebody else's by now: the next claim says whose.
@@ -114,6 +114,7 @@ async function create(input: StartInput, one: OneInput & { name: string; user: s
       [labels.release]: release.id,
       [labels.slot]: String(one.slot),
       [labels.port]: String(one.port),
+      [labels.address]: engine.address,
     },
     envNames: Object.keys(passed),
   }

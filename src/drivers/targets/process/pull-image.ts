@@ -45,7 +45,7 @@ async function keep(layout: string, digest: string, bytes: AsyncIterable<Uint8Ar
   try {
     const file = await open(temporary, 'wx', 0o600)
     try {
-      for await (const chunk of bytes) await file.write(chunk)
+      for await (const chunk of bytes) await file.appendFile(chunk)
       await file.sync()
     } finally {
       await file.close()

@@ -121,9 +121,7 @@ describe('secrets', () => {
     expect(answer).toEqual({ status: 200, body: { env: { NPM_TOKEN: 'the value' } } })
     expect(await door.store.runs.steps(run.id)).toMatchObject([{ step: 'build', attempt: 1, status: 'running' }])
     const data = { run: run.id, step: 'build', attempt: 1, part: 'step', variable: 'NPM_TOKEN' }
-    expect((await door.store.audit.list({})).items).toMatchObject([
-      { actor: 'runner/r1', action: 'secret.read', subject: 'npm_token', data },
-    ])
+    expect(await door.audited()).toMatchObject([{ actor: 'runner/r1', action: 'secret.read', subject: 'npm_token', data }])
     expect(door.logged()).not.toContain('the value')
     expect(JSON.stringify(await door.store.audit.list({}))).not.toContain('the value')
   })
@@ -131,7 +129,7 @@ describe('secrets', () => {
   test('are not for another branch, whatever the runner says', async () => {
     run = await startPlannedRun(door.store, { branch: 'other', ref: 'refs/heads/other' })
     expect(await post(runnerPaths.secrets, request, await token())).toMatchObject({ status: 403, body: { code: 'forbidden' } })
-    expect((await door.store.audit.list({})).items).toEqual([])
+    expect(await door.audited()).toEqual([])
   })
 
   test('are not for a step that the token is not for', async () => {
@@ -169,8 +167,8 @@ describe('secrets', () => {
       status: 200,
       body: { env: { npm: 'the value' }, registry },
     })
-    const audit = await door.store.audit.list({})
-    expect(audit.items.map(({ action, subject }) => `${action} ${subject}`).toSorted()).toEqual([
+    const audit = await door.audited()
+    expect(audit.map(({ action, subject }) => `${action} ${subject}`).toSorted()).toEqual([
       'registry.read main',
       'secret.read npm_token',
     ])

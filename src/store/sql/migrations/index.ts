@@ -1,6 +1,7 @@
 import type { Migration } from '../migrate.ts'
 import { firstPath } from './001-first-path.ts'
 import { outbox } from './002-outbox.ts'
+import { outboxOrder } from './003-outbox-order.ts'
 
 /** All of them, in order. */
-export const migrations = [firstPath, outbox] satisfies readonly Migration[]
+export const migrations = [firstPath, outbox, outboxOrder] satisfies readonly Migration[]

@@ -124,6 +124,22 @@ describe('several stores on one database', () => {
     expect(news.map(({ payload }) => payload.runNumber)).toEqual([20])
   })
 
+  test('a run without a name and a newer one with a name that end at once leave no word of the older one', async () => {
+    const [a, b] = await openTwo()
+    for (let round = 0; round < 20; round += 1) {
+      const trigger = makeTrigger({ sha: sha(`round ${String(round)}`) })
+      const older = await startRun(a, { trigger })
+      const newer = await a.runs.start({ project: 'shop', trigger, key: `k${String(round)}`, pipeline: 'release' })
+      await Promise.all([
+        a.runs.finish(older.id, { status: 'errored', at: 1 }, []),
+        b.runs.finish(newer.id, { status: 'succeeded', at: 1 }, []),
+      ])
+    }
+    const news = await a.outbox.lease({ owner: 'a', leaseMs: long, limit: 100 })
+    expect(news.filter(({ payload }) => payload.pipeline !== undefined)).toHaveLength(20)
+    expect(new Set(news.map(({ payload }) => payload.status))).toEqual(new Set(['succeeded']))
+  })
+
   test('events written through both at once have sequence numbers without gap, and the same event is written once', async () => {
     const both = await openTwo()
     const { id } = await startRun(both[0])
