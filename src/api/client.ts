@@ -8,7 +8,7 @@ import { follow, type FollowOptions } from './follow.ts'
 import { LogChunk, LogStreamEnd, type LogQuery } from './log-schemas.ts'
 import type { PageQuery } from './pages.ts'
 import { routes, type Route } from './routes.ts'
-import { RunStreamEnd, type CancelRun, type RunListQuery, type StartRun } from './run-schemas.ts'
+import { RunStreamEnd, type CancelRun, type RunListQuery, type SettleRunUndo, type StartRun } from './run-schemas.ts'
 import type { CreateToken } from './token-schemas.ts'
 import { createTransport, reach, type ClientOptions, type RequestOptions } from './transport.ts'
 
@@ -53,6 +53,8 @@ export function createClient(options: ClientOptions) {
     getRun: (run: RunRef) => call(routes.getRun, addressOf(run)),
     startRun: (body: StartRun, idempotencyKey?: string) => call(routes.startRun, { body, idempotencyKey }),
     cancelRun: (run: RunRef, body: CancelRun = {}) => call(routes.cancelRun, { ...addressOf(run), body }),
+    settleUndo: (run: RunRef, body: SettleRunUndo, idempotencyKey?: string) =>
+      call(routes.settleUndo, { ...addressOf(run), body, idempotencyKey }),
     listRunEvents: (run: RunRef, query: { after?: number; limit?: number } = {}) =>
       call(routes.listRunEvents, { params: { id: run.id }, query: { project: run.project, ...query } }),
     listEnvironments: () => call(routes.listEnvironments),

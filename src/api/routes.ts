@@ -22,7 +22,9 @@ import {
   RunParams,
   RunQuery,
   RunView,
+  SettleRunUndo,
   StartRun,
+  UndoAccepted,
 } from './run-schemas.ts'
 import { CreatedToken, CreateToken, TokenPage, TokenParams } from './token-schemas.ts'
 
@@ -79,6 +81,18 @@ export const routes = {
     body: CancelRun,
     status: 202,
     response: RunView,
+  },
+  /** The way out of `rollback_blocked`: its undo is tried again or given up. */
+  settleUndo: {
+    method: 'POST',
+    path: '/api/v1/runs/:id/undo',
+    access: 'operator',
+    params: RunParams,
+    query: RunQuery,
+    body: SettleRunUndo,
+    status: 202,
+    response: UndoAccepted,
+    idempotent: true,
   },
   /** JSON, or with `Accept: text/event-stream` a stream that follows the run. */
   listRunEvents: {

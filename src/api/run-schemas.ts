@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { StoredRunEvent, StepChange, UndoItem } from '../domain/run-event.ts'
 import { RunIdentity, RunStatus } from '../domain/run.ts'
+import { SettledUndo, UndoAction } from '../domain/settle-undo.ts'
 import { Sha } from '../domain/trigger.ts'
 import { PageQuery, pageOf } from './pages.ts'
 
@@ -68,6 +69,23 @@ export type StartRun = z.infer<typeof StartRun>
 
 export const CancelRun = z.strictObject({ reason: z.string().max(500).optional() })
 export type CancelRun = z.infer<typeof CancelRun>
+
+/** A person settles the undo that a run is blocked at; with `step` only if it is that step's. */
+export const SettleRunUndo = z
+  .strictObject({
+    action: UndoAction,
+    step: z.string().min(1).max(200).optional(),
+    reason: z.string().trim().min(1).max(500).optional(),
+  })
+  .refine(({ action, reason }) => action === 'retry' || reason !== undefined, {
+    path: ['reason'],
+    message: 'whoever skips an undo has to say why',
+  })
+export type SettleRunUndo = z.infer<typeof SettleRunUndo>
+
+/** The run, and what will happen to its undo. */
+export const UndoAccepted = RunView.extend({ settled: SettledUndo })
+export type UndoAccepted = z.infer<typeof UndoAccepted>
 
 export const EventsQuery = RunQuery.extend({
   /** Events with a higher sequence number than this. */

@@ -15,6 +15,7 @@ import { rollbackCommand } from './rollback.ts'
 import { runCommand } from './run.ts'
 import { runsCommand } from './runs.ts'
 import { serverCommand } from './server.ts'
+import { retryCommand, skipCommand } from './settle-undo.ts'
 import { showCommand } from './show.ts'
 import { tokenCommand } from './token.ts'
 import { upCommand } from './up.ts'
@@ -42,6 +43,7 @@ function createProgram(io: Io): Command {
     ...[upCommand(io), serverCommand(io), workerCommand(io)],
     ...[initCommand(io), validateCommand(io), planCommand(io)],
     ...[runCommand(io), runsCommand(io), showCommand(io), logsCommand(io), cancelCommand(io)],
+    ...[retryCommand(io), skipCommand(io)],
     ...[envsCommand(io), releasesCommand(io), deployCommand(io), rollbackCommand(io)],
     ...[tokenCommand(io), doctorCommand(io), healthCommand(io)],
   ]

@@ -5,6 +5,7 @@ import { connect } from './connect.ts'
 import { findRunRef } from './find-run.ts'
 import { cell, formatDuration, formatTime, paint, paintStatus, printJson, printTable } from './format.ts'
 import type { Io } from './io.ts'
+import { findBlockedUndo } from './settle-undo.ts'
 import { printable } from './terminal-text.ts'
 
 export function showCommand(io: Io): Command {
@@ -49,6 +50,20 @@ function printRun(io: Io, run: RunDetail): void {
       [...run.undo].reverse().map((item) => [`  ${item.step}`, item.status, cell(item.does, 80), cell(item.reason ?? '', 80)]),
     )
   }
+  printBlocked(io, run)
+}
+
+function printBlocked(io: Io, run: RunDetail): void {
+  const blocked = findBlockedUndo(run)
+  if (blocked === undefined) return
+  const name = `${String(run.number)} --project ${run.project}`
+  io.out(`\n${paint(io, 'red', 'blocked')}: the undo of "${blocked.step}" could not be done${because(blocked.reason)}\n`)
+  io.out(`  belay retry ${name}                 tries it again, when what hindered it is gone\n`)
+  io.out(`  belay skip ${name} --reason "…"     gives it up for good: the run will end rollback_failed\n`)
+}
+
+function because(reason: string | undefined): string {
+  return reason === undefined ? '' : `: ${printable(reason)}`
 }
 
 /** As they were written, attempts of a step together; `finally` steps last. */

@@ -11,11 +11,11 @@ export interface EnvironmentInput {
 export type EnvironmentMessage =
   | { type: 'deploy'; request: DeployRequest }
   /** The run was cancelled: forget it if queued, take it back if under way or provisional. */
-  | { type: 'withdraw'; requestId: string; runId: string }
+  | { type: 'withdraw'; requestId: string; runId: string; after?: number }
   /** The run settled: what this request deployed is kept. */
   | { type: 'keep'; requestId: string; runId: string }
-  /** The run failed: take back what this request deployed. */
-  | { type: 'undo'; requestId: string; runId: string }
+  /** The run failed: take back what this request deployed. `after`: once more, it failed with the answer of that time. */
+  | { type: 'undo'; requestId: string; runId: string; after?: number }
 
 export const environmentSignal = defineSignal<[EnvironmentMessage]>('message')
 

@@ -3,7 +3,8 @@ import type { Answer } from '../domain/environment.ts'
 import type { Outcome } from '../domain/step.ts'
 import type { RunEnd, RunIdentity, RunStatus } from '../domain/run.ts'
 import type { UndoItem } from '../domain/run-event.ts'
-import { defineQuery, defineSignal } from './messages.ts'
+import type { SettledUndo, SettleUndo } from '../domain/settle-undo.ts'
+import { defineQuery, defineSignal, defineUpdate } from './messages.ts'
 
 /** Argument of the workflow `run`. Its memo is `RunMemo`; it always completes, with the run's end as result. */
 export interface RunInput {
@@ -44,5 +45,11 @@ export const cancelSignal = defineSignal<[CancelRequest]>('cancel')
 
 /** What has become of a deployment that the run asked for. Repeats are harmless. */
 export const answerSignal = defineSignal<[Answer]>('answer')
+
+/**
+ * A person settles the undo that the run is blocked at. Answers at once with what will happen; refused as `conflict` if no
+ * undo, or another one, is blocked. The same id twice is once.
+ */
+export const settleUndoUpdate = defineUpdate<SettledUndo, [SettleUndo]>('settleUndo')
 
 export const runStateQuery = defineQuery<RunState>('state')

@@ -92,6 +92,18 @@ describe("a person's deployment", () => {
     expect(rules.hasJob(state)).toBe(false)
   })
 
+  it('of a key that was used for another release is answered with that one, and not queued', () => {
+    const state = stateWith(served(1, 'kept'))
+    rules.receivePerson(state, wanted(7, 'deploy/key'), 5)
+    expect(rules.receivePerson(state, wanted(8, 'deploy/key'), 6)).toEqual(release(7))
+    expect(state.rollbacks).toHaveLength(1)
+    rules.takeJob(state)
+    rules.noteServed(state, { ...served(7, 'kept'), requestId: 'deploy/key' })
+    rules.remember(state, { requestId: 'deploy/key', status: 'deployed', at: 7 })
+    expect(rules.receivePerson(state, wanted(8, 'deploy/key'), 8)).toEqual(release(7))
+    expect(rules.hasJob(state)).toBe(false)
+  })
+
   it('of a blocked release is refused', () => {
     const state = stateWith(served(1, 'kept'), served(2, 'blocked'))
     expect(rules.receivePerson(state, wanted(2), 5)).toBeUndefined()
@@ -216,6 +228,14 @@ describe("a person's rollback", () => {
   it('without a release never goes forward', () => {
     const back = stateWith(served(1, 'kept'), served(2, 'kept'), { ...served(1, 'kept'), deploymentId: 'd3' })
     expect(rules.findRollbackRelease(back, {})).toBeUndefined()
+  })
+
+  it('stays within the project where several share an environment: numbers count in each', () => {
+    const other = served(3, 'kept')
+    const shared = stateWith(served(2, 'kept'), { ...other, release: { ...other.release, project: 'blog' } }, served(5, 'kept'))
+    expect(rules.findRollbackRelease(shared, {})).toMatchObject({ number: 2, project: release(2).project })
+    expect(rules.findRollbackRelease(shared, { to: '3' })).toBeUndefined()
+    expect(rules.findRollbackRelease(shared, { to: other.release.image.digest })).toMatchObject({ project: 'blog' })
   })
 
   it('goes before all queued deployments, and an undo before both', () => {

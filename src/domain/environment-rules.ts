@@ -5,10 +5,12 @@
 import {
   environmentMemory,
   type Answer,
+  type Deployment,
   type DeployRequest,
   type EnvironmentState,
   type RollbackRequest,
   type Served,
+  type Stuck,
 } from './environment.ts'
 import type { ReleaseRef } from './release.ts'
 
@@ -65,23 +67,33 @@ export function receiveKeep(state: EnvironmentState, requestId: string, now: num
   return remember(state, { requestId, status: 'kept', deploymentId: served.deploymentId, at: now })
 }
 
-/** The deployment that takes a request back has an id of its own. */
-export function undoRequestId(requestId: string): string {
-  return `${requestId}/undo`
+/** The deployment that takes a request back has an id of its own, another one for each time that a person has it tried. */
+export function undoRequestId(requestId: string, failedTries = 0): string {
+  return failedTries === 0 ? `${requestId}/undo` : `${requestId}/undo-${String(failedTries + 1)}`
+}
+
+/** The request that a deployment carries out or takes back. */
+export function requestOf({ kind, requestId }: Pick<Deployment, 'kind' | 'requestId'>): string {
+  return kind === 'undo' ? requestId.replace(/\/undo(-\d+)?$/, '') : requestId
+}
+
+function isUndoOf(deployment: Deployment | undefined, requestId: string): boolean {
+  return deployment?.kind === 'undo' && requestOf(deployment) === requestId
 }
 
 /**
  * The run failed or was cancelled: forget a queued request, take back one that is under way or serving. Undefined: that
- * takes a while; the answer comes when it is done.
+ * takes a while; the answer comes when it is done. `after`: a person wants it tried again, and has seen that the try
+ * answered at that time failed; a newer answer is already that of the further try.
  */
-export function receiveUndo(state: EnvironmentState, requestId: string, now: number): Answer | undefined {
+export function receiveUndo(state: EnvironmentState, requestId: string, now: number, after?: number): Answer | undefined {
   const queued = state.queue.findIndex(({ id }) => id === requestId)
   if (queued >= 0) {
     state.queue.splice(queued, 1)
     return remember(state, { requestId, status: 'withdrawn', at: now })
   }
   // Its way back is under way: that job answers.
-  if (state.active?.requestId === undoRequestId(requestId)) return undefined
+  if (isUndoOf(state.active, requestId)) return undefined
   const served = findServed(state, requestId)
   const current = served !== undefined && state.current?.deploymentId === served.deploymentId
   if (state.active?.requestId === requestId || (current && served.status === 'provisional')) {
@@ -93,11 +105,54 @@ export function receiveUndo(state: EnvironmentState, requestId: string, now: num
   // Not serving any more: marked, so that nothing ever goes back to it.
   if (served?.status === 'provisional') served.status = 'undone'
   const known = findAnswer(state, requestId, now)
+  if (after !== undefined && (known === undefined || (known.status === 'undo_failed' && known.at <= after))) {
+    if (current || findStuck(state, requestId) !== undefined) {
+      state.undos.push(requestId)
+      return undefined
+    }
+    // Nothing is noted of what it left: saying that it is gone would be a guess.
+    const reason = known?.reason ?? `${state.name} knows nothing of it any more`
+    return remember(state, { ...known, requestId, status: 'undo_failed', reason, at: now })
+  }
   if (known === undefined) return remember(state, { requestId, status: 'withdrawn', at: now })
   if (known.status === 'failed' || known.status === 'deployed') {
     return remember(state, { ...known, status: 'undone', at: now })
   }
   return known
+}
+
+export function findStuck(state: EnvironmentState, requestId: string): Stuck | undefined {
+  return state.stuck?.find((stuck) => stuck.requestId === requestId)
+}
+
+/** The way back from a run's deployment failed. */
+export function noteStuck(state: EnvironmentState, deployment: Deployment, untouched: boolean): void {
+  // A person's rollback is no run's: nobody asks for its way back.
+  if (deployment.runId === undefined) return
+  const requestId = requestOf(deployment)
+  const known = findStuck(state, requestId)
+  const { release, strategy } = known ?? deployment
+  const stuck = { requestId, release, untouched, tries: (known?.tries ?? 0) + 1, ...(strategy === undefined ? {} : { strategy }) }
+  const others = (state.stuck ?? []).filter((other) => other.requestId !== requestId)
+  state.stuck = [...others, stuck].slice(-environmentMemory)
+}
+
+/** Its way back was gone after all. */
+export function freeStuck(state: EnvironmentState, requestId: string): void {
+  const others = state.stuck?.filter((other) => other.requestId !== requestId) ?? []
+  if (others.length > 0) state.stuck = others
+  else delete state.stuck
+}
+
+/** Traffic is on a release that was verified and nothing else runs: whatever could not be taken back is gone with that. */
+export function freeAllStuck(state: EnvironmentState, now: number): void {
+  for (const { requestId } of state.stuck ?? []) {
+    const known = findAnswer(state, requestId, now)
+    if (known !== undefined && known.status !== 'undo_failed') continue
+    const reason = `another release has taken its place in ${state.name} since`
+    remember(state, { ...known, requestId, status: 'undone', reason, at: now })
+  }
+  delete state.stuck
 }
 
 function findServed(state: EnvironmentState, requestId: string): Served | undefined {
@@ -141,14 +196,16 @@ export function findRollbackRelease(
   const { current } = state
   const blocked = blockedReleases(state)
   const candidates = state.history.filter(({ release }) => !blocked.has(release.id))
+  // Numbers count within a project, and several may share the environment.
+  const isOurs = ({ project }: ReleaseRef): boolean => current === undefined || project === current.release.project
   if (to === undefined) {
-    const older = (number: number): boolean => current === undefined || number < current.release.number
-    return candidates.findLast(({ status, release }) => status === 'kept' && older(release.number))?.release
+    const isOlder = (number: number): boolean => current === undefined || number < current.release.number
+    return candidates.findLast(({ status, release }) => status === 'kept' && isOurs(release) && isOlder(release.number))?.release
   }
   const number = to.replace(/^#/, '')
-  return candidates
-    .map(({ release }) => release)
-    .findLast((release) => String(release.number) === number || release.image.digest === to || release.id === to)
+  const isMeant = (release: ReleaseRef): boolean =>
+    (String(release.number) === number && isOurs(release)) || release.image.digest === to || release.id === to
+  return candidates.map(({ release }) => release).findLast(isMeant)
 }
 
 /** A rollback goes before everything queued, and interrupts what is only watched; a person's deployment does neither. */
@@ -162,10 +219,18 @@ export function receivePerson(state: EnvironmentState, request: RollbackRequest,
   if (release === undefined) return undefined
   const { id } = request
   const known = findAnswer(state, id, now) !== undefined || state.rollbacks.some((waiting) => waiting.id === id)
-  if (known) return release
+  if (known) return findAskedFor(state, id) ?? release
   const behind = isWayBack(request) ? {} : { behind: state.queue.map((queued) => queued.id) }
   state.rollbacks.push({ ...request, to: release.image.digest, ...behind })
   return release
+}
+
+/** What the request of that id was about, as far as we remember: the same id with another release gets the first one's answer. */
+function findAskedFor({ rollbacks, active, history }: EnvironmentState, id: string): ReleaseRef | undefined {
+  const waiting = rollbacks.find((request) => request.id === id)
+  if (waiting !== undefined)
+    return waiting.release ?? history.findLast(({ release }) => release.image.digest === waiting.to)?.release
+  return active?.requestId === id ? active.release : history.findLast(({ requestId }) => requestId === id)?.release
 }
 
 function findWanted(state: EnvironmentState, request: RollbackRequest): ReleaseRef | undefined {

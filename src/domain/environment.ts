@@ -96,6 +96,18 @@ export const Answer = z.object({
 })
 export type Answer = z.infer<typeof Answer>
 
+/** A deployment whose way back has failed: what it takes to go it again, should its run ask. */
+export const Stuck = z.object({
+  requestId: z.string(),
+  release: ReleaseRef,
+  strategy: Deploy.shape.strategy.optional(),
+  /** Traffic never went to it, and what served before serves on. */
+  untouched: z.boolean(),
+  /** How often it has failed. */
+  tries: z.number().int().positive(),
+})
+export type Stuck = z.infer<typeof Stuck>
+
 /** Everything an environment's workflow knows: carried over by continue-as-new, recorded in the store. */
 export const EnvironmentState = z.object({
   name: z.string(),
@@ -112,6 +124,8 @@ export const EnvironmentState = z.object({
   rollbacks: z.array(RollbackRequest),
   /** Requests whose run wants them undone, oldest first. */
   undos: z.array(z.string()),
+  /** Absent: none, or recorded by a version that did not note them. */
+  stuck: z.array(Stuck).optional(),
   answers: z.array(Answer),
   /** Newest sequence deployed, by ref. */
   newest: z.record(z.string(), z.number().int()),

@@ -23,7 +23,8 @@ export type StepChange = z.infer<typeof StepChange>
 export const UndoItem = z.object({
   step: z.string(),
   does: z.string(),
-  status: z.enum(['owed', 'running', 'done', 'failed', 'discharged']),
+  /** `failed` waits for a person, who has it tried again or gives it up: `skipped`. */
+  status: z.enum(['owed', 'running', 'done', 'failed', 'skipped', 'discharged']),
   reason: z.string().optional(),
 })
 export type UndoItem = z.infer<typeof UndoItem>

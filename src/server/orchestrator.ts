@@ -8,10 +8,11 @@ import {
   WorkflowNotFoundError,
 } from '@temporalio/client'
 import { rollbackUpdate, type EnvironmentInput } from '../contract/environment-workflow.ts'
-import { cancelSignal, type CancelRequest, type RunInput, type RunMemo } from '../contract/run-workflow.ts'
+import { cancelSignal, settleUndoUpdate, type CancelRequest, type RunInput, type RunMemo } from '../contract/run-workflow.ts'
 import { taskQueues } from '../contract/task-queues.ts'
 import { environmentWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import type { RollbackRequest } from '../domain/environment.ts'
+import type { SettledUndo, SettleUndo } from '../domain/settle-undo.ts'
 import { fromTemporal, isNotFound } from './temporal-errors.ts'
 
 export interface OrchestratorOptions {
@@ -27,13 +28,15 @@ export interface Orchestrator {
   startRun(input: RunInput): Promise<'started' | 'foreign'>
   /** A run that has ended, or is not there, needs no cancel. */
   cancelRun(runId: string, request: CancelRequest): Promise<void>
+  /** What will happen to the undo that the run is blocked at; the same id again is the same one. Undefined: no workflow goes on. */
+  settleUndo(runId: string, request: SettleUndo): Promise<SettledUndo | undefined>
   /** Queues a person's rollback or deployment at the environment, whose answer it returns; the same id again is the same one. */
   rollBack(request: RollbackRequest): Promise<{ requestId: string; release: number; digest: string }>
   ping(): Promise<void>
   close(): Promise<void>
 }
 
-const deadlinesMs = { ping: 2_000, command: 5_000, rollback: 10_000 } as const
+const deadlinesMs = { ping: 2_000, command: 5_000, person: 10_000 } as const
 const workflowTaskTimeout = '2s'
 
 export function createOrchestrator({ address, namespace, storeId }: OrchestratorOptions): Orchestrator {
@@ -82,8 +85,19 @@ export function createOrchestrator({ address, namespace, storeId }: Orchestrator
         }
       }),
 
+    settleUndo: (runId, request) =>
+      within(deadlinesMs.person, async () => {
+        const handle = client.workflow.getHandle(runWorkflowId(runId))
+        try {
+          return await handle.executeUpdate(settleUndoUpdate, { args: [request], updateId: request.id })
+        } catch (error) {
+          if (!(error instanceof WorkflowNotFoundError) && !isNotFound(error)) throw error
+          return undefined
+        }
+      }),
+
     rollBack: (request) =>
-      within(deadlinesMs.rollback, async () => {
+      within(deadlinesMs.person, async () => {
         const input: EnvironmentInput = { name: request.environment }
         return await client.workflow.executeUpdateWithStart(rollbackUpdate, {
           args: [request],

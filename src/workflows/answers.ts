@@ -6,7 +6,9 @@ import { bookkeeping } from './activities.ts'
 /** What environments have answered to this run's requests. */
 export interface Answers {
   receive(answer: Answer): void
-  /** Says it, and says it again every 30 s, until one of these answers is there. */
+  /** The newest one to this request. */
+  find(requestId: string): Answer | undefined
+  /** Says it, and says it again every 30 s, until one of these answers is there; of those that failed, one newer than `after`. */
   ask(environment: string, message: EnvironmentMessage, until: readonly Answer['status'][]): Promise<Answer>
 }
 
@@ -19,11 +21,14 @@ export function createAnswers(): Answers {
       const known = latest.get(answer.requestId)
       if (known === undefined || answer.at >= known.at) latest.set(answer.requestId, answer)
     },
+    find: (requestId) => latest.get(requestId),
     async ask(environment, message, until) {
       const requestId = message.type === 'deploy' ? message.request.id : message.requestId
+      const after = 'after' in message ? message.after : undefined
       const answered = (): Answer | undefined => {
         const answer = latest.get(requestId)
-        return answer !== undefined && until.includes(answer.status) ? answer : undefined
+        const isOld = answer?.status === 'undo_failed' && after !== undefined && answer.at <= after
+        return answer !== undefined && !isOld && until.includes(answer.status) ? answer : undefined
       }
       for (;;) {
         // A message that is under way is not recalled by a cancel: the environment must not be left guessing.

@@ -20,7 +20,7 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
     key: request.id,
     step: step.id,
     does: `take ${environment} back to its newest kept release`,
-    undo: () => takeBack(context, environment, request.id, progress.answered),
+    undo: (again) => takeBack(context, { environment, requestId: request.id, answered: progress.answered, again }),
   })
   context.news.tell({ type: 'step', change: { step: step.id, attempt, epoch: 0, status: 'running', startedAt } })
   const record = (ended: Pick<Outcome, 'status' | 'reason' | 'result'>): void => {
@@ -65,10 +65,15 @@ function endOf(environment: string, answer: Answer): Pick<Outcome, 'status' | 'r
 }
 
 /** `withdraw` for a request without an answer yet: it may be queued, under way, or never have arrived. */
-async function takeBack(context: RunContext, environment: string, requestId: string, answered: boolean): Promise<Insisted> {
+async function takeBack(
+  context: RunContext,
+  { environment, requestId, answered, again }: { environment: string; requestId: string; answered: boolean; again: boolean },
+): Promise<Insisted> {
   const runId = context.input.run.id
   const type = answered ? 'undo' : 'withdraw'
-  const answer = await context.answers.ask(environment, { type, requestId, runId }, [
+  const failed = again ? context.answers.find(requestId) : undefined
+  const after = failed === undefined ? {} : { after: failed.at }
+  const answer = await context.answers.ask(environment, { type, requestId, runId, ...after }, [
     'withdrawn',
     'undone',
     'undo_failed',

@@ -137,6 +137,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       result = await goBackTo(deployment, kept, news)
     } while (result.type === 'done' && rules.newestKept(state) !== kept)
     if (result.type === 'done') {
+      rules.freeAllStuck(state, Date.now())
       if (kept === undefined) delete state.current
       else state.current = { release: kept.release, deploymentId: kept.deploymentId }
       rules.passOver(state, kept, Date.now())
@@ -171,7 +172,9 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
   function noteUndo(deployment: Deployment, result: Insisted): void {
     deployment.undoneAt = Date.now()
     deployment.status = result.type === 'failed' ? 'undo_failed' : deployment.kind === 'undo' ? 'deployed' : 'undone'
-    if (result.type === 'failed') deployment.reason = `${deployment.reason ?? ''}; could not be taken back: ${result.reason}`
+    if (result.type === 'done') return
+    deployment.reason = `${deployment.reason === undefined ? '' : `${deployment.reason}; `}could not be taken back: ${result.reason}`
+    rules.noteStuck(state, deployment, untouched.has(deployment.id))
   }
 
   /** From `begin` to the recorded end, whatever happens between. */
@@ -183,6 +186,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       await goForward(deployment, options, news)
       for (const served of state.history) if (served.deploymentId === deployment.id) served.status = as
       deployment.status = 'deployed'
+      rules.freeAllStuck(state, Date.now())
     } catch (error) {
       deployment.reason = reasonOf(error)
       await goBack(deployment, news)
@@ -245,7 +249,8 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       delete state.active
       active.status = 'undo_failed'
       active.reason = reason
-      const ended = answer(active)
+      rules.noteStuck(state, active, untouched.delete(active.id))
+      const ended = answer({ ...active, requestId: rules.requestOf(active) })
       if (active.runId !== undefined) tell(active.runId, ended)
     },
     async deploy(request) {
@@ -276,7 +281,9 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       const served = state.history.findLast((candidate) => candidate.requestId === requestId)
       const runId = requestId.split('/')[0] ?? ''
       const known = state.answers.find((candidate) => candidate.requestId === requestId)
-      if (served === undefined || state.current?.deploymentId !== served.deploymentId) {
+      const stuck = rules.findStuck(state, requestId)
+      const wrong = served !== undefined && state.current?.deploymentId === served.deploymentId ? served : stuck
+      if (wrong === undefined) {
         const status = known?.status === 'undo_failed' ? 'undo_failed' : 'undone'
         const reason = known?.reason === undefined ? {} : { reason: known.reason }
         tell(runId, rules.remember(state, { requestId, status, ...reason, at: Date.now() }))
@@ -285,18 +292,21 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       const kept = rules.newestKept(state)
       const deployment = begin({
         kind: 'undo',
-        release: kept?.release ?? served.release,
-        requestId: rules.undoRequestId(requestId),
+        release: kept?.release ?? wrong.release,
+        requestId: rules.undoRequestId(requestId, stuck?.tries),
         runId,
-        strategy: served.strategy ?? 'blue_green',
+        strategy: wrong.strategy ?? 'blue_green',
       })
+      if (stuck?.untouched === true) untouched.add(deployment.id)
       const news = newsOf(deployment)
       state.active = deployment
       await record(deployment)
-      served.status = 'undone'
+      if (served !== undefined) served.status = 'undone'
       await goBack(deployment, news)
-      await finish(deployment, news)
+      untouched.delete(deployment.id)
       const failed = deployment.status === 'undo_failed'
+      if (!failed) rules.freeStuck(state, requestId)
+      await finish(deployment, news)
       const reason = failed && deployment.reason !== undefined ? { reason: deployment.reason } : {}
       tell(runId, rules.remember(state, { requestId, status: failed ? 'undo_failed' : 'undone', ...reason, at: Date.now() }))
     },

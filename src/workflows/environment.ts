@@ -86,7 +86,7 @@ async function own(input: EnvironmentInput): Promise<void> {
         return
       case 'undo':
       case 'withdraw': {
-        const answer = rules.receiveUndo(current, message.requestId, now)
+        const answer = rules.receiveUndo(current, message.requestId, now, message.after)
         if (answer !== undefined) tell(message.runId, answer)
         return
       }

@@ -6,7 +6,7 @@ import { reasonOf } from './failure.ts'
 /** Tells the store what happens in a run. Nothing waits for it: events are sent in batches, in the background, in order. */
 export interface News {
   tell(body: RunEventBody): void
-  /** Stops sending; gives what was not sent yet, for the run's last write. */
+  /** Gives what was not sent yet, for a write of the run's own; what is told after that is sent again. */
   drain(): Promise<RunEvent[]>
 }
 
@@ -41,6 +41,8 @@ export function createNews(writer: { runId: string; source: string; epoch: numbe
     async drain() {
       draining = true
       await sending
+      sending = undefined
+      draining = false
       return pending.splice(0)
     },
   }

@@ -1,4 +1,4 @@
-import { CancellationScope, condition, isCancellation, setHandler } from '@temporalio/workflow'
+import { CancellationScope, isCancellation, setHandler } from '@temporalio/workflow'
 import {
   answerSignal,
   cancelSignal,
@@ -18,11 +18,13 @@ import { interpretPlan } from './interpret-plan.ts'
 import { createNews } from './news.ts'
 import { createRunContext, type RunContext } from './run-context.ts'
 import { createUndoStack } from './saga.ts'
+import { createSettling } from './settling.ts'
 import { createWorkspace } from './workspace.ts'
 
 /**
  * One run, from its trigger to its end: open a workspace, compile, carry the plan out; then stop → undo → finally →
- * report. It always completes, with the run's end as result; a run that cannot be taken back waits in `rollback_blocked`.
+ * report. It always completes, with the run's end as result; a run that cannot be taken back waits in `rollback_blocked`
+ * until a person has settled each undo that failed.
  */
 export async function run(input: RunInput): Promise<RunResult> {
   const news = createNews({ runId: input.run.id, source: 'run', epoch: 0 })
@@ -33,6 +35,7 @@ export async function run(input: RunInput): Promise<RunResult> {
   let context: RunContext | undefined
   let cancel: CancelRequest | undefined
   let status: RunStatus = 'running'
+  const settling = createSettling({ number: input.run.number, undo, workspace, status: () => status, say })
 
   setHandler(answerSignal, answers.receive)
   setHandler(cancelSignal, (request) => {
@@ -83,25 +86,32 @@ export async function run(input: RunInput): Promise<RunResult> {
       const unwound = await undo.unwind()
       facts.undoRan = unwound.ran
       facts.undoFailed = unwound.failed.length > 0
-      if (facts.undoFailed) reason = `could not be taken back: ${unwound.failed.join(', ')}`
     }
-    const end = decideEnd(facts)
+    let end = decideEnd(facts)
     if (context !== undefined) await runFinally(context, facts.undoFailed ? 'rollback_blocked' : end)
     await workspace.close()
     if (facts.undoFailed) {
       status = 'rollback_blocked'
-      await report(input.run.id, status)
-      // A person has to decide; the ways out (retry, skip) come as messages.
-      await condition(() => false)
+      await report(status, settling.reason())
+      await settling.done()
+      const skipped = undo.list().filter((item) => item.status === 'skipped')
+      facts.undoFailed = skipped.length > 0
+      if (facts.undoFailed) reason = settling.reason()
+      end = decideEnd(facts)
     }
     status = end
-    await report(input.run.id, end)
+    await report(end, reason)
     return { end }
   })
 
-  async function report(runId: string, ended: RunEnd | 'rollback_blocked'): Promise<void> {
-    const ending = { status: ended, at: Date.now(), ...(reason === undefined ? {} : { reason }) }
-    await bookkeeping.finishRun({ runId, ending, events: await news.drain() })
+  async function report(ended: RunEnd | 'rollback_blocked', because: string | undefined): Promise<void> {
+    const ending = { status: ended, at: Date.now(), ...(because === undefined ? {} : { reason: because }) }
+    await bookkeeping.finishRun({ runId: input.run.id, ending, events: await news.drain() })
+  }
+
+  function say(now: RunStatus, because: string): void {
+    status = now
+    news.tell({ type: 'run', status: now, reason: because })
   }
 }
 

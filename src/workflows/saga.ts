@@ -1,4 +1,5 @@
 import { CancellationScope } from '@temporalio/workflow'
+import { BelayError } from '../domain/errors.ts'
 import type { UndoItem } from '../domain/run-event.ts'
 import type { News } from './news.ts'
 import type { Insisted } from './insist.ts'
@@ -10,7 +11,8 @@ export interface Owed {
   step: string
   /** What it does, in words for people. */
   does: string
-  undo(): Promise<Insisted>
+  /** `again`: it failed before, and a person wants it tried once more. */
+  undo(again: boolean): Promise<Insisted>
 }
 
 /** The undo stack of a run: last in, first out; one that fails does not stop the others. */
@@ -20,16 +22,38 @@ export interface UndoStack {
   /** Nothing of this is taken back any more. */
   discharge(): void
   unwind(): Promise<{ ran: boolean; failed: string[] }>
+  /** The undos that failed and are not settled, the one whose turn it is first: it was owed last. */
+  blocked(): UndoItem[]
+  /** Tries the first blocked one again, with all that it insists on; says what came of it. `note`: who wants it, and why. */
+  retry(note: string): Promise<Insisted>
+  /** Gives the first blocked one up for good. */
+  skip(note: string): void
   list(): UndoItem[]
 }
 
 export function createUndoStack(news: News): UndoStack {
-  const stack: (Owed & { status: UndoItem['status']; reason?: string })[] = []
+  type Entry = Owed & { status: UndoItem['status']; reason?: string }
+  const stack: Entry[] = []
 
-  function show(owed: (typeof stack)[number], status: UndoItem['status'], reason?: string): void {
+  function show(owed: Entry, status: UndoItem['status'], reason?: string): void {
     owed.status = status
     if (reason !== undefined) owed.reason = reason
-    news.tell({ type: 'undo', item: itemOf(owed) })
+    // People see one line for each step: of several attempts at it, the one that is blocked.
+    const blocked = stack.findLast((other) => other.step === owed.step && other.status === 'failed')
+    news.tell({ type: 'undo', item: itemOf(blocked ?? owed) })
+  }
+
+  function firstBlocked(): Entry {
+    const found = stack.findLast(({ status }) => status === 'failed')
+    if (found === undefined) throw new BelayError({ code: 'internal', message: 'no undo is blocked' })
+    return found
+  }
+
+  async function carryOut(owed: Entry, again: boolean, note?: string): Promise<Insisted> {
+    show(owed, 'running', note)
+    const result = await owed.undo(again)
+    show(owed, result.type, result.type === 'failed' ? result.reason : undefined)
+    return result
   }
 
   return {
@@ -49,14 +73,19 @@ export function createUndoStack(news: News): UndoStack {
         for (const owed of stack.toReversed()) {
           if (owed.status !== 'owed') continue
           ran = true
-          show(owed, 'running')
-          const result = await owed.undo()
+          const result = await carryOut(owed, false)
           if (result.type === 'failed') failed.push(owed.step)
-          show(owed, result.type, result.type === 'failed' ? result.reason : undefined)
         }
         return { ran, failed }
       })
     },
+    blocked: () =>
+      stack
+        .filter(({ status }) => status === 'failed')
+        .toReversed()
+        .map(itemOf),
+    retry: (note) => CancellationScope.nonCancellable(() => carryOut(firstBlocked(), true, note)),
+    skip: (note) => show(firstBlocked(), 'skipped', note),
     list: () => stack.map(itemOf),
   }
 }

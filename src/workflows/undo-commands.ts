@@ -14,19 +14,22 @@ const mostCuts = 5
 
 /** The undo commands of a step, as an entry of the undo stack. */
 export function undoOfCommands(context: RunContext, step: PlanStep, undo: Undo): Owed {
-  return { key: step.id, step: step.id, does: undo.commands.lines.join('; '), undo: () => undoCommands(context, step, undo) }
+  // Attempts are counted on when it is tried again, so that each has its own log.
+  const count = { refusals: 0 }
+  const does = undo.commands.lines.join('; ')
+  return { key: step.id, step: step.id, does, undo: () => undoCommands(context, step, undo, count) }
 }
 
 /** "Said no" counts the step's own number of attempts; "could not be tried" half an hour. */
-async function undoCommands(context: RunContext, step: PlanStep, undo: Undo): Promise<Insisted> {
-  let refusals = 0
+async function undoCommands(context: RunContext, step: PlanStep, undo: Undo, count: { refusals: number }): Promise<Insisted> {
+  const limit = count.refusals + undo.attempts
   let last: Outcome | undefined
   const tried = await insist(async () => {
-    last = await runScript(context, { type: 'undo', step: step.id, undo }, undo.timeoutMs, refusals + 1)
+    last = await runScript(context, { type: 'undo', step: step.id, undo }, undo.timeoutMs, count.refusals + 1)
     if (last.status === 'succeeded') return
-    refusals += 1
+    count.refusals += 1
     // Its limit counts here; anything thrown from now on would count as "could not be reached".
-    if (refusals < undo.attempts) throw new BelayError({ code: 'unavailable', message: whyNot(last), retryable: true })
+    if (count.refusals < limit) throw new BelayError({ code: 'unavailable', message: whyNot(last), retryable: true })
   })
   if (tried.type === 'failed' || last === undefined || last.status === 'succeeded') return tried
   return { type: 'failed', reason: whyNot(last) }

@@ -16,6 +16,7 @@ export interface Workspace {
   forget(epoch: number): void
   /** What `hold` must lay into a fresh directory. */
   lay(artifacts: readonly Artifact[]): void
+  /** The next `hold` opens another. */
   close(): Promise<void>
 }
 
@@ -70,6 +71,8 @@ export function createWorkspace(input: RunInput, news: News): Workspace {
     async close() {
       const last = runner
       if (last === undefined) return
+      opening = undefined
+      runner = undefined
       try {
         await CancellationScope.nonCancellable(() => tidyingOn(last).closeWorkspace({ runId: run.id }))
         news.tell({ type: 'workspace', runner: last, epoch, status: 'closed' })

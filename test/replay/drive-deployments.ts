@@ -1,12 +1,14 @@
 /** Drives deployments; each story has an environment of its own, so that its history begins and ends with it. */
 import { randomUUID } from 'node:crypto'
+import { renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { environmentWorkflowId } from '../../src/contract/workflow-ids.ts'
 import type { Deployment } from '../../src/domain/environment.ts'
 import { deploying, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
-import { endAs, runWorkflow, type Drive } from './drive.ts'
+import { endAs, endForGood, runWorkflow, type Drive } from './drive.ts'
 
-export const driveEnvironments = ['first', 'bad', 'back', 'chosen', 'broken', 'withdrawn', 'recovered'] as const
+export const driveEnvironments = ['first', 'bad', 'back', 'chosen', 'broken', 'withdrawn', 'recovered', 'stuck'] as const
 type DriveEnvironment = (typeof driveEnvironments)[number]
 
 /** Longer than anything that is to happen while it is watched. */
@@ -74,6 +76,24 @@ export const deploymentDrives: readonly Drive[] = [
       await scenario.system.client.cancelRun({ id }, { reason: 'not today' })
       await endAs(scenario, id, 'cancelled')
       return { 'run-cancelled-in-bake': runWorkflow(id), 'environment-withdrawn-in-bake': workflowOf('withdrawn') }
+    },
+  },
+  {
+    records: ['run-deployment-undo-retried', 'environment-undo-retried'],
+    async drive({ scenario }) {
+      const { client, data } = scenario.system
+      await deploy(scenario, 'stuck', '1')
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'stuck', bake: longBake }))
+      await watched(scenario, id)
+      // The way back needs the image of version 1.
+      const images = join(data, 'images/hello')
+      renameSync(images, `${images}-away`)
+      await fetch(`${scenario.system.edgeOf('stuck')}/sicken`)
+      await endAs(scenario, id, 'rollback_blocked')
+      renameSync(`${images}-away`, images)
+      await client.settleUndo({ id }, { action: 'retry', reason: 'the image is back' })
+      await endForGood(scenario, id, 'rolled_back')
+      return { 'run-deployment-undo-retried': runWorkflow(id), 'environment-undo-retried': workflowOf('stuck') }
     },
   },
   {

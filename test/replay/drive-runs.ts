@@ -1,7 +1,9 @@
 /** Drives runs down the paths that need no environment. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { findUpState } from '../../src/cli/up/up-file.ts'
 import { until } from '../helpers/until.ts'
-import { endAs, runWorkflow, type Drive } from './drive.ts'
+import { endAs, endForGood, runWorkflow, type Drive } from './drive.ts'
 
 export const runDrives: readonly Drive[] = [
   {
@@ -49,6 +51,45 @@ finally:
 `)
       await endAs(scenario, id, 'rollback_blocked')
       return { 'run-undo-failed': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['run-undo-retried'],
+    async drive({ scenario }) {
+      const { id } = await scenario.start(`steps:
+  migrate:
+    commands: [echo up]
+    undo: { commands: [test -e NOTES/retried], retry: { max: 1 } }
+  look:
+    commands: ["false"]
+`)
+      const { client } = scenario.system
+      await endAs(scenario, id, 'rollback_blocked')
+      await client.settleUndo({ id }, { action: 'retry', reason: 'perhaps now' })
+      await until('it has failed again', async () => {
+        const states = (await scenario.events(id)).flatMap(({ body }) => (body.type === 'run' ? [body.status] : []))
+        return states.filter((status) => status === 'rollback_blocked').length === 2
+      })
+      writeFileSync(join(scenario.notes, 'retried'), '')
+      await client.settleUndo({ id }, { action: 'retry', reason: 'there is room again' })
+      await endForGood(scenario, id, 'rolled_back')
+      return { 'run-undo-retried': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['run-undo-skipped'],
+    async drive({ scenario }) {
+      const undo = 'undo: { commands: ["false"], retry: { max: 1 } }'
+      const { id } = await scenario.start(`steps:
+  migrate: { commands: [echo up], ${undo} }
+  seed: { commands: [echo seeded], ${undo} }
+  look: { commands: ["false"] }
+`)
+      await endAs(scenario, id, 'rollback_blocked')
+      for (const reason of ['emptied by hand', 'taken down by hand'])
+        await scenario.system.client.settleUndo({ id }, { action: 'skip', reason })
+      await endForGood(scenario, id, 'rollback_failed')
+      return { 'run-undo-skipped': runWorkflow(id) }
     },
   },
   {

@@ -1,8 +1,9 @@
 /** What the recorder drives: pieces of a story, each of which leaves workflows whose histories are worth keeping. */
 import type { Client } from '@temporalio/client'
 import { runWorkflowId } from '../../src/contract/workflow-ids.ts'
-import type { RunStatus } from '../../src/domain/run.ts'
+import { isEndedRun, type RunEnd, type RunStatus } from '../../src/domain/run.ts'
 import { outline, type Scenario } from '../helpers/scenario.ts'
+import { until } from '../helpers/until.ts'
 import type { PathName } from './recorded-paths.ts'
 
 export interface Stage {
@@ -25,4 +26,10 @@ export async function endAs(scenario: Scenario, runId: string, status: RunStatus
   const run = await scenario.end(runId)
   if (run.status === status) return
   throw new Error(`the run ended ${run.status} and not ${status}: ${run.reason ?? ''}; ${outline(run).join(', ')}`)
+}
+
+/** The same for a run that was blocked and is settled. */
+export async function endForGood(scenario: Scenario, runId: string, status: RunEnd): Promise<void> {
+  await until('the run ends for good', async () => isEndedRun((await scenario.system.client.getRun({ id: runId })).status))
+  await endAs(scenario, runId, status)
 }

@@ -20,7 +20,7 @@ import { historiesDirectory, historyFile, isPathName, listPathNames, type PathNa
 import { findMachine, readableHistory, scrubHistory, type Machine } from './scrub-history.ts'
 
 const top = fileURLToPath(new URL(import.meta.url.includes('/dist/') ? '../../..' : '../..', import.meta.url)).replace(/\/$/, '')
-const limitBytes = 150_000
+const limitBytes = 200_000
 
 await main(process.argv.slice(2))
 

@@ -19,6 +19,9 @@ export const recordedPaths = {
   'run-failed-after-retry': { end: 'failed', shows: ['retryAt', '"attempt":2', 'runScript'] },
   'run-undone': { end: 'rolled_back', shows: ['runScript', '"type":"undo"'] },
   'run-undo-failed': { end: 'open', shows: ['rollback_blocked'] },
+  'run-undo-retried': { end: 'rolled_back', shows: ['rollback_blocked', 'perhaps now', 'there is room again'] },
+  'run-undo-skipped': { end: 'rollback_failed', shows: ['rollback_blocked', 'emptied by hand', 'taken down by hand'] },
+  'run-deployment-undo-retried': { end: 'rolled_back', shows: ['rollback_blocked', 'the image is back', '"after":'] },
   'run-release-taken-back': { end: 'rolled_back', shows: ['failed under traffic'] },
   'run-deploy-retried': { end: 'rolled_back', shows: ['did not become healthy', 'EVENT_TYPE_TIMER_FIRED'] },
   'run-cancelled-in-step': { end: 'cancelled', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED', 'runScript'] },
@@ -37,6 +40,7 @@ export const recordedPaths = {
     shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED', 'version 1 was asked for', '"id":"deploy/'],
   },
   'environment-withdrawn-in-bake': { end: 'open', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCELED', '/undo-clear/'] },
+  'environment-undo-retried': { end: 'open', shows: ['"after":', '/undo-stage/5', '/undo-activate/1'] },
   'environment-recovered': { end: 'open', shows: ['observe', 'EVENT_TYPE_TIMER_FIRED', '/undo-stage/'] },
 } as const satisfies Record<`${WorkflowType}-${string}`, RecordedPath>
 

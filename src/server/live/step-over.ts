@@ -43,7 +43,7 @@ export function hasStep(plan: Plan, step: string): boolean {
 
 function isUndoOver(run: Run, step: string): boolean {
   const status = run.undo.find((item) => item.step === step)?.status
-  return status === 'done' || status === 'failed' || status === 'discharged'
+  return status === 'done' || status === 'failed' || status === 'skipped' || status === 'discharged'
 }
 
 function mayComeAgain(step: PlanStep | undefined, { attempt, status, exitCode }: StepRow): boolean {

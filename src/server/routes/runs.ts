@@ -1,12 +1,18 @@
 import type { FastifyInstance } from 'fastify'
 import { routes } from '../../api/routes.ts'
+import { BelayError } from '../../domain/errors.ts'
+import type { Run } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
 import { loadRun, outlineOf, viewOf } from '../run-view.ts'
 import { mount } from './mount.ts'
+import { mountSettleUndo } from './settle-undo.ts'
 
-/** Lists, shows and cancels runs. */
-export function mountRuns(app: FastifyInstance, { config, store }: RouteDeps): void {
+/** Lists, shows and cancels runs, and settles their blocked undos. */
+export function mountRuns(app: FastifyInstance, deps: RouteDeps): void {
+  const { config, store } = deps
+  mountSettleUndo(app, deps)
+
   mount(app, routes.listRuns, async ({ query }) => {
     const page = await store.runs.list(query)
     return { ...page, items: page.items.map((run) => viewOf(config, run)) }
@@ -21,9 +27,18 @@ export function mountRuns(app: FastifyInstance, { config, store }: RouteDeps): v
 
   mount(app, routes.cancelRun, async ({ params, query, body, caller }) => {
     const run = await loadRun(store, { ...query, ...params })
+    if (run.status === 'rollback_blocked') throw cancelOfBlocked(run)
     const actor = actorOf(caller)
     const reason = body.reason === undefined ? {} : { reason: body.reason }
     await store.audit.write({ actor: actor.id, action: 'run.cancel', subject: run.id, data: reason })
     return viewOf(config, await store.runs.cancel({ runId: run.id, actor, ...reason }))
+  })
+}
+
+function cancelOfBlocked({ number }: Run): BelayError {
+  return new BelayError({
+    code: 'conflict',
+    message: `run ${String(number)} has stopped already, and is blocked at an undo: a cancel would change nothing`,
+    hint: `\`belay retry ${String(number)}\` tries that undo again, \`belay skip ${String(number)} --reason TEXT\` gives it up.`,
   })
 }
