@@ -49,8 +49,13 @@ export function statusUrl(api: StatusApi, { repository, apiUrl, sha }: CommitSta
   const own = api.baseUrl({ host: parsed.protocol === 'ssh:' ? parsed.hostname : parsed.host, prefix })
   if (own === undefined) return undefined
   const url = new URL(`${(apiUrl ?? own).replace(/\/+$/, '')}/repos/${owner}/${name}/statuses/${sha}`)
-  const isLoopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
-  return url.protocol === 'https:' || isLoopback ? url : undefined
+  // A forge of this machine that serves its repositories without TLS serves its API so, too.
+  if (apiUrl === undefined && parsed.protocol === 'http:' && isLoopback(parsed)) url.protocol = 'http:'
+  return url.protocol === 'https:' || isLoopback(url) ? url : undefined
+}
+
+function isLoopback({ hostname }: URL): boolean {
+  return ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
 }
 
 function bodyOf({ state, context, description, targetUrl }: CommitStatus, longest: number): Record<string, string> {

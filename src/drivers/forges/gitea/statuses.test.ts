@@ -15,6 +15,8 @@ const status: CommitStatus = {
 }
 
 test.each([
+  ['http://127.0.0.1:3000/acme/shop', undefined, `http://127.0.0.1:3000/api/v1/repos/acme/shop/statuses/${status.sha}`],
+  ['http://git.example/acme/shop', undefined, `https://git.example/api/v1/repos/acme/shop/statuses/${status.sha}`],
   ['https://git.example/acme/shop.git', undefined, `https://git.example/api/v1/repos/acme/shop/statuses/${status.sha}`],
   ['https://git.example:3000/acme/shop', undefined, `https://git.example:3000/api/v1/repos/acme/shop/statuses/${status.sha}`],
   ['https://git.example/git/acme/shop', undefined, `https://git.example/git/api/v1/repos/acme/shop/statuses/${status.sha}`],
