@@ -74,6 +74,15 @@ it('is healthy after so many good answers in a row, each on a connection of its 
   expect(asked).toEqual(Array.from({ length: 5 }, () => ({ keepAlive: false })))
 })
 
+it('asks one that is starting soon again, whatever the interval is', async () => {
+  status = 503
+  onAsk = () => {
+    if (asked.length === 4) status = 200
+  }
+  const patient = { intervalMs: 3_600_000, healthyAfter: 1, timeoutMs: 3_600_000 }
+  expect(await waitUntilHealthy(input(patient))).toMatchObject({ healthy: true, probes: 4 })
+})
+
 it('is not healthy in time: the reason says what was asked and what came', async () => {
   status = 302
   const report = await waitUntilHealthy(input({ timeoutMs: 100 }))

@@ -19,9 +19,14 @@ export interface WatchInput {
 const longestProbeMs = 5_000
 /** The keeper is back within a second; a target that is away for longer is a fault, not the release's. */
 const unreachableLimitMs = 15_000
+/** An application that has just been started is asked soon, and then more and more seldom. */
+const firstPauseMs = 50
 const noTraffic = { requests: 0, errors: 0 }
 
-/** Healthy after `healthyAfter` good rounds in a row, within `timeoutMs`; a process gone: unhealthy at once. */
+/**
+ * Healthy after `healthyAfter` good rounds in a row, within `timeoutMs`; a process gone: unhealthy at once. Until the first
+ * good one rounds follow faster than `intervalMs`: who goes back to a release that was stopped waits for its start, and no longer.
+ */
 export async function waitUntilHealthy(input: WatchInput): Promise<HealthReport> {
   const { health } = input
   const deadline = performance.now() + health.timeoutMs
@@ -29,7 +34,9 @@ export async function waitUntilHealthy(input: WatchInput): Promise<HealthReport>
   let row = 0
   let last = ''
   let exitsBefore: Exits | undefined
-  for await (const round of rounds(input)) {
+  let pauseMs = firstPauseMs / 2
+  const pauseFor = () => (row > 0 ? health.intervalMs : (pauseMs = Math.min(pauseMs * 2, health.intervalMs)))
+  for await (const round of rounds(input, pauseFor)) {
     exitsBefore ??= exitsOf(round)
     const gone = round.find(({ instance }) => !instance.running)
     if (gone !== undefined) return { healthy: false, reason: goneReason(gone.instance), probes, ...noTraffic }
@@ -61,7 +68,7 @@ export async function bake(input: WatchInput & { bakeMs: number }): Promise<Heal
     return { healthy: reason === undefined, ...(reason === undefined ? {} : { reason }), probes, ...since(before, traffic) }
   }
 
-  for await (const round of rounds(input)) {
+  for await (const round of rounds(input, () => health.intervalMs)) {
     // One that died is started again where it runs: alive, but no less broken.
     const gone = round.find(({ instance }) => !instance.running || hasDied(instance, exitsBefore))
     if (gone !== undefined) return report(goneReason(gone.instance))
@@ -99,8 +106,11 @@ function findBad(round: readonly Seen[]): { instance: Instance; why: string } | 
   return undefined
 }
 
-/** One look at all instances after the other, `intervalMs` apart, without end; throws when the signal is aborted or the target stays away. */
-async function* rounds({ target, environment, digest, health, signal }: WatchInput): AsyncGenerator<Seen[], void, undefined> {
+/** One look at all instances after the other, so far apart, without end; throws when the signal is aborted or the target stays away. */
+async function* rounds(
+  { target, environment, digest, health, signal }: WatchInput,
+  pauseFor: () => number,
+): AsyncGenerator<Seen[], void, undefined> {
   let seenAt = performance.now()
   for (;;) {
     signal.throwIfAborted()
@@ -112,7 +122,7 @@ async function* rounds({ target, environment, digest, health, signal }: WatchInp
       // A failed probe of a process that just died is its death, and that is what is told.
       yield round.every(({ result }) => result.healthy) ? round : refresh(round, (await look()) ?? [])
     }
-    await pause(health.intervalMs, undefined, { signal }).catch(() => {
+    await pause(pauseFor(), undefined, { signal }).catch(() => {
       signal.throwIfAborted()
     })
   }
