@@ -208,7 +208,8 @@ interface Machine {
   end(): Promise<void>
 }
 
-const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
+const top = fileURLToPath(new URL(import.meta.url.includes('/dist/') ? '../../..' : '../..', import.meta.url))
+const main = join(top, 'dist/src/cli/main.js')
 const stopWithinMs = 20_000
 
 function createMachine({ name, directory, args, env, says }: MachineSpec): Machine {
