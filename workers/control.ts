@@ -3,8 +3,9 @@ import { Client } from '@temporalio/client'
 import { NativeConnection, Worker } from '@temporalio/worker'
 import { createControlActivities, type ControlDeps } from '../src/activities/control.ts'
 import { taskQueues } from '../src/contract/task-queues.ts'
-import { environmentWorkflowId, runWorkflowId } from '../src/contract/workflow-ids.ts'
+import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../src/contract/workflow-ids.ts'
 import type { Store } from '../src/store/store.ts'
+import { startJanitor, type JanitorOptions } from './janitor.ts'
 import { resetStickyQueues } from './reset-sticky-queues.ts'
 
 /**
@@ -21,20 +22,29 @@ export interface ControlOptions {
   store: Store
   temporal: { address: string; namespace: string }
   findRules: ControlDeps['findRules']
+  findRepository: ControlDeps['findRepository']
+  /** Names of the configured environments. */
+  environments: readonly string[]
   /** The prebuilt workflow bundle. */
   bundle: string
+  log: JanitorOptions['log']
+  /** Between two rounds of the janitor; default: 30 s. */
+  janitorIntervalMs?: number
 }
 
 export async function start(options: ControlOptions): Promise<{ stop(): Promise<void> }> {
   const { temporal } = options
   const connection = await NativeConnection.connect({ address: temporal.address })
-  const worker = await createWorker(options, connection).catch(async (error: unknown) => {
+  const client = new Client({ connection, namespace: temporal.namespace })
+  const worker = await createWorker(options, connection, client).catch(async (error: unknown) => {
     await connection.close()
     throw error
   })
   const running = worker.run()
+  const janitor = startJanitor({ ...options, client, intervalMs: options.janitorIntervalMs ?? 30_000 })
   return {
     async stop() {
+      await janitor.stop()
       if (worker.getState() === 'RUNNING') worker.shutdown()
       try {
         await running
@@ -46,17 +56,17 @@ export async function start(options: ControlOptions): Promise<{ stop(): Promise<
 }
 
 async function createWorker(
-  { store, temporal, findRules, bundle }: ControlOptions,
+  { store, temporal, findRules, findRepository, bundle }: ControlOptions,
   connection: NativeConnection,
+  client: Client,
 ): Promise<Worker> {
-  const client = new Client({ connection, namespace: temporal.namespace })
   await resetStickyQueues(client, { workflowIds: await listWorkflows(store) })
   return Worker.create({
     connection,
     namespace: temporal.namespace,
     taskQueue: taskQueues.control,
     workflowBundle: { codePath: bundle },
-    activities: createControlActivities({ store, client, findRules }),
+    activities: createControlActivities({ store, client, findRules, findRepository }),
     maxCachedWorkflows: 300,
     ...atOnce,
     // The longest wait after a worker has died.
@@ -68,5 +78,9 @@ async function createWorker(
 
 async function listWorkflows(store: Store): Promise<string[]> {
   const [runs, environments] = await Promise.all([store.runs.listOpen(), store.environments.list()])
-  return [...environments.map(({ name }) => environmentWorkflowId(name)), ...runs.map(({ id }) => runWorkflowId(id))]
+  return [
+    ...environments.map(({ name }) => environmentWorkflowId(name)),
+    ...runs.map(({ id }) => runWorkflowId(id)),
+    ...runs.map(({ id }) => recoveryWorkflowId(id)),
+  ]
 }

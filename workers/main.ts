@@ -9,7 +9,7 @@ import { openStore } from '../src/store/open-store.ts'
 import { start as startControl } from './control.ts'
 import { ensureCredentials } from './credentials.ts'
 import { start as startDeployer } from './deployer.ts'
-import { createFindRules } from './find-rules.ts'
+import { createFindRepository, createFindRules } from './find-rules.ts'
 import { start as startServer } from './server.ts'
 
 export const mainRoles = ['server', 'control', 'deployer'] as const
@@ -53,7 +53,12 @@ export async function start(options: MainOptions): Promise<{ url?: string; stop(
       if (roles.includes(role)) started.push(await keepTrying({ role, begin, log, signal: stopping.signal }))
     }
     const bundle = workflowBundlePath()
-    await insist('control', () => startControl({ store, temporal, findRules: createFindRules(config), bundle }))
+    const known = {
+      findRules: createFindRules(config),
+      findRepository: createFindRepository(config),
+      environments: Object.keys(config.environments),
+    }
+    await insist('control', () => startControl({ store, temporal, ...known, bundle, log }))
     await insist('deployer', () => startDeployer({ config, places, temporal, storeId: store.id }))
     return { ...(server === undefined ? {} : { url: server.url }), stop }
   } catch (error) {

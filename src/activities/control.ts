@@ -1,20 +1,17 @@
-import type { Client } from '@temporalio/client'
 import { WorkflowNotFoundError } from '@temporalio/client'
 import type { ControlActivities } from '../contract/activities.ts'
 import { environmentSignal } from '../contract/environment-workflow.ts'
 import { presenceTimeoutMs } from '../contract/runner-api.ts'
 import { answerSignal } from '../contract/run-workflow.ts'
 import { taskQueues } from '../contract/task-queues.ts'
-import { environmentWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
+import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { ProjectRules } from '../pipeline/project-rules.ts'
-import type { Store } from '../store/store.ts'
 import { compileRun } from './compile-run.ts'
 import { guarded } from './guarded.ts'
+import { readRemains, type RemainsDeps } from './read-remains.ts'
 
-export interface ControlDeps {
-  store: Store
-  client: Client
+export interface ControlDeps extends RemainsDeps {
   /** What a project's pipelines may use; undefined: the project is not configured (any more). */
   findRules(project: string): ProjectRules | undefined
 }
@@ -53,16 +50,24 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
       })
     },
     async answerRun({ runId, answer }) {
-      await unlessClosed(client.workflow.getHandle(runWorkflowId(runId)).signal(answerSignal, answer))
+      // Whichever of the two is open: a recovery takes the run's place.
+      for (const workflowId of [runWorkflowId(runId), recoveryWorkflowId(runId)]) {
+        if (await isTaken(client.workflow.getHandle(workflowId).signal(answerSignal, answer))) return
+      }
     },
     async isRunOpen({ runId }) {
       const description = await unlessClosed(client.workflow.getHandle(runWorkflowId(runId)).describe())
       return description?.status.name === 'RUNNING'
     },
+    readRemains: (input) => readRemains(deps, input),
     loadEnvironment: ({ environment }) => store.environments.load(environment),
     takeFence: ({ environment, fence }) => store.environments.takeFence(environment, fence),
     recordEnvironment: ({ state, deployment }) => store.environments.record(state, deployment),
   })
+}
+
+async function isTaken(signal: Promise<void>): Promise<boolean> {
+  return (await unlessClosed(signal.then(() => true))) === true
 }
 
 /** "Closed" and "not found" count as delivered. */

@@ -25,7 +25,7 @@ export function createRunnerActivities({ runner }: RunnerActivityDeps): RunnerAc
         throw restarted([script.type === 'undo' ? script.step : script.step.id])
       })
     },
-    closeWorkspace: async ({ runId }) => await carryOut(async () => await runner.closeWorkspace(runId)),
+    closeWorkspace: async ({ runId, keep }) => await carryOut(async () => await runner.closeWorkspace(runId, keep)),
   }
 }
 

@@ -9,7 +9,7 @@ import type { RunEnding, RunEvent } from '../domain/run-event.ts'
 import type { RunIdentity } from '../domain/run.ts'
 import type { Artifact, Outcome, StepResult } from '../domain/step.ts'
 import type { EnvironmentMessage } from './environment-workflow.ts'
-import type { RepositoryRef } from './run-workflow.ts'
+import type { RecoveryInput, RepositoryRef, RunRemains } from './run-workflow.ts'
 
 // --- control ---------------------------------------------------------------------------------------------------------
 
@@ -41,16 +41,31 @@ export interface ControlActivities {
   createRelease(input: CreateReleaseInput): Promise<Release>
   /** Signal-with-start of `environment/<name>`. */
   tellEnvironment(input: { environment: string; message: EnvironmentMessage }): Promise<void>
-  /** Signals the run; "closed" and "not found" count as delivered. */
+  /** Signals the run, or its recovery if it is closed; "closed" and "not found" count as delivered. */
   answerRun(input: { runId: string; answer: Answer }): Promise<void>
   /** Is the run's workflow open? */
   isRunOpen(input: { runId: string }): Promise<boolean>
+  /** What a run that was ended from outside leaves behind: by its own word, or else by the store's. */
+  readRemains(input: RecoveryInput): Promise<ReadRemains>
   /** The environment's last recorded state, for a workflow that starts afresh; with the highest fence ever written. */
   loadEnvironment(input: { environment: string }): Promise<{ state?: EnvironmentState; fence: number }>
   /** Writes the fencing number before it is used; a lower one than recorded is refused as `stale`. */
   takeFence(input: { environment: string; fence: number }): Promise<void>
   /** Writes state and, if given, one deployment row; the newest fence wins. */
   recordEnvironment(input: { state: EnvironmentState; deployment?: Deployment }): Promise<void>
+}
+
+export interface ReadRemains {
+  remains: RunRemains
+  /** Who said so. */
+  from: 'run' | 'recovery' | 'store'
+  /** How its workflow ended, in words for people. */
+  how: string
+  /** When that was, as far as anybody knows. */
+  closedAt: number
+  plan?: Plan
+  /** Attempts that were under way. */
+  unended: { step: string; attempt: number; epoch: number }[]
 }
 
 export interface CreateReleaseInput {
@@ -124,8 +139,11 @@ export interface RunnerActivities {
   runSegment(input: SegmentInput): Promise<SegmentResult>
   /** Runs an undo or a `finally` step. Its outcome is data; it throws only if it could not be tried. Heartbeats. */
   runScript(input: ScriptInput): Promise<Outcome>
-  /** Kills what is left, removes the directory and its journals. Twice: nothing to do. */
-  closeWorkspace(input: { runId: string }): Promise<void>
+  /**
+   * Kills what is left, removes the directory and its journals. Twice: nothing to do. `keep`: only kills, so that another
+   * epoch may go on in the directory.
+   */
+  closeWorkspace(input: { runId: string; keep?: boolean }): Promise<void>
 }
 
 // --- deployer --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import type { Actor } from '../domain/trigger.ts'
 import type { Answer } from '../domain/environment.ts'
 import type { Outcome } from '../domain/step.ts'
-import type { RunEnd, RunIdentity, RunStatus } from '../domain/run.ts'
+import type { EndFacts, RunEnd, RunIdentity, RunStatus } from '../domain/run.ts'
 import type { UndoItem } from '../domain/run-event.ts'
 import type { SettledUndo, SettleUndo } from '../domain/settle-undo.ts'
 import { defineQuery, defineSignal, defineUpdate } from './messages.ts'
@@ -53,3 +53,53 @@ export const answerSignal = defineSignal<[Answer]>('answer')
 export const settleUndoUpdate = defineUpdate<SettledUndo, [SettleUndo]>('settleUndo')
 
 export const runStateQuery = defineQuery<RunState>('state')
+
+/** What is owed, as data: enough for another workflow to carry it out. */
+export interface OwedUndo extends UndoItem {
+  key: string
+  how: { type: 'commands' } | { type: 'deployment'; environment: string; requestId: string }
+}
+
+/**
+ * How far a run has come with its end. `keeping`: all steps ended well, and what it deployed is being kept; `settled`: it is;
+ * `unwinding`: what is owed is being taken back; `ended`: only its last write may be missing.
+ */
+export interface ClosingState {
+  phase: 'working' | 'keeping' | 'settled' | 'unwinding' | 'ended'
+  facts: EndFacts
+  reason?: string
+  /** With which status `finally` began, if it did; its steps have outcomes like any other. */
+  finally?: RunStatus
+  /** Nothing of `finally` is left to do. */
+  finallyDone: boolean
+}
+
+/** All that another workflow needs to bring this run to its end. Outcomes are without what was printed. */
+export interface RunRemains {
+  input: RunInput
+  planDigest?: string
+  outcomes: Outcome[]
+  undo: OwedUndo[]
+  answers: Answer[]
+  workspace: WorkspacePlace
+  closing: ClosingState
+  cancel?: CancelRequest
+}
+
+/** The last epoch that the workspace was given out under, and where it lies, if anywhere. */
+export interface WorkspacePlace {
+  epoch: number
+  runner?: string
+}
+
+/** Also answered by a recovery; one that has not come so far as to know them names the one before it, if there was one. */
+export type RunRemainsAnswer = { type: 'remains'; remains: RunRemains } | { type: 'unknown'; previous?: string }
+
+export const runRemainsQuery = defineQuery<RunRemainsAnswer>('remains')
+
+/** Argument of the workflow `recovery`. Its memo is `RunMemo`; it takes the messages of the run, and ends like it. */
+export interface RecoveryInput {
+  run: RunIdentity
+  /** Temporal's run id of the recovery before this one, which was ended from outside, too. */
+  previous?: string
+}

@@ -6,3 +6,8 @@ export function runWorkflowId(runId: string): string {
 export function environmentWorkflowId(environment: string): string {
   return `environment/${environment}`
 }
+
+/** Brings a run to its end whose own workflow was ended from outside. */
+export function recoveryWorkflowId(runId: string): string {
+  return `recovery/${runId}`
+}

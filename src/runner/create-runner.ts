@@ -57,7 +57,7 @@ export interface Runner {
   openWorkspace(input: OpenWorkspaceInput, task: Task): Promise<OpenedWorkspace>
   runSegment(input: SegmentInput, task: Task): Promise<SegmentResult>
   runScript(input: ScriptInput, task: Task): Promise<Outcome | undefined>
-  closeWorkspace(runId: string): Promise<void>
+  closeWorkspace(runId: string, keep?: boolean): Promise<void>
   /** Resolves when there is room for new work; false if the signal came first. */
   whenFree(signal: AbortSignal): Promise<boolean>
   /** Stops all steps, as `drained`; resolves when nothing is in flight. */
@@ -89,7 +89,7 @@ export function createRunner(options: CreateRunnerOptions): Runner {
     openWorkspace: async (input, task) => await openWorkspace(deps, input, task),
     runSegment: async (input, task) => await runSegment(deps, input, task),
     runScript: async (input, task) => await runScript(deps, input, task),
-    closeWorkspace: async (runId) => await closeWorkspace(deps, runId),
+    closeWorkspace: async (runId, keep) => await closeWorkspace(deps, runId, keep),
     whenFree: async (signal) => await deps.slots.whenFree(signal),
     async drain() {
       stopWith(draining, 'drained')

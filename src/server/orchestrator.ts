@@ -6,11 +6,12 @@ import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowIdReusePolicy,
   WorkflowNotFoundError,
+  type WorkflowHandle,
 } from '@temporalio/client'
 import { rollbackUpdate, type EnvironmentInput } from '../contract/environment-workflow.ts'
 import { cancelSignal, settleUndoUpdate, type CancelRequest, type RunInput, type RunMemo } from '../contract/run-workflow.ts'
 import { taskQueues } from '../contract/task-queues.ts'
-import { environmentWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
+import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import type { RollbackRequest } from '../domain/environment.ts'
 import type { SettledUndo, SettleUndo } from '../domain/settle-undo.ts'
 import { fromTemporal, isNotFound } from './temporal-errors.ts'
@@ -26,7 +27,7 @@ export interface OrchestratorOptions {
 export interface Orchestrator {
   /** Twice is once. `foreign`: a workflow of that id is there which is not ours. */
   startRun(input: RunInput): Promise<'started' | 'foreign'>
-  /** A run that has ended, or is not there, needs no cancel. */
+  /** Also of one that is being recovered. A run that has ended, or is not there, needs no cancel. */
   cancelRun(runId: string, request: CancelRequest): Promise<void>
   /** What will happen to the undo that the run is blocked at; the same id again is the same one. Undefined: no workflow goes on. */
   settleUndo(runId: string, request: SettleUndo): Promise<SettledUndo | undefined>
@@ -49,6 +50,18 @@ export function createOrchestrator({ address, namespace, storeId }: Orchestrator
     } catch (error) {
       throw fromTemporal(error)
     }
+  }
+
+  /** The run's own workflow or, if that is closed, the one that recovers it. Undefined: neither is open. */
+  async function askOpen<T>(runId: string, ask: (handle: WorkflowHandle) => Promise<T>): Promise<T | undefined> {
+    for (const workflowId of [runWorkflowId(runId), recoveryWorkflowId(runId)]) {
+      try {
+        return await ask(client.workflow.getHandle(workflowId))
+      } catch (error) {
+        if (!(error instanceof WorkflowNotFoundError) && !isNotFound(error)) throw error
+      }
+    }
+    return undefined
   }
 
   async function isOurs(runId: string): Promise<boolean> {
@@ -78,23 +91,15 @@ export function createOrchestrator({ address, namespace, storeId }: Orchestrator
 
     cancelRun: (runId, request) =>
       within(deadlinesMs.command, async () => {
-        try {
-          await client.workflow.getHandle(runWorkflowId(runId)).signal(cancelSignal, request)
-        } catch (error) {
-          if (!(error instanceof WorkflowNotFoundError) && !isNotFound(error)) throw error
-        }
+        await askOpen(runId, async (handle) => {
+          await handle.signal(cancelSignal, request)
+        })
       }),
 
     settleUndo: (runId, request) =>
-      within(deadlinesMs.person, async () => {
-        const handle = client.workflow.getHandle(runWorkflowId(runId))
-        try {
-          return await handle.executeUpdate(settleUndoUpdate, { args: [request], updateId: request.id })
-        } catch (error) {
-          if (!(error instanceof WorkflowNotFoundError) && !isNotFound(error)) throw error
-          return undefined
-        }
-      }),
+      within(deadlinesMs.person, () =>
+        askOpen(runId, (handle) => handle.executeUpdate(settleUndoUpdate, { args: [request], updateId: request.id })),
+      ),
 
     rollBack: (request) =>
       within(deadlinesMs.person, async () => {

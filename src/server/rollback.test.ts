@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker'
+import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openFrontDoor, type FrontDoor } from '../../test/helpers/front-door.ts'
 import { start as startControl } from '../../workers/control.ts'
@@ -32,7 +33,8 @@ beforeAll(async () => {
   const bundle = join(directory, 'bundle.js')
   await writeFile(bundle, code)
   const address = { address: temporal.address, namespace: 'default' }
-  control = await startControl({ store: door.store, temporal: address, findRules: () => undefined, bundle })
+  const nothing = { findRules: () => undefined, findRepository: () => undefined, environments: [] }
+  control = await startControl({ store: door.store, temporal: address, ...nothing, bundle, log: pino({ level: 'silent' }) })
   client = await door.client('operator')
 }, 300_000)
 

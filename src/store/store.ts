@@ -114,6 +114,8 @@ export interface RunStore {
   list(input: PageRequest & RunFilter): Promise<Page<Run>>
   /** Runs that have not ended. */
   listOpen(): Promise<Run[]>
+  /** Those of them whose start Temporal has acknowledged. */
+  listStarted(): Promise<Run[]>
   /** Which of these have ended or were never here? */
   whichEnded(runIds: string[]): Promise<string[]>
   steps(runId: string): Promise<StepRow[]>

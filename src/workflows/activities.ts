@@ -15,6 +15,14 @@ export const bookkeeping = proxyActivities<ControlActivities>({
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
 })
 
+/** Asks a workflow that is closed, which is replayed for that. */
+export const reading = proxyActivities<Pick<ControlActivities, 'readRemains'>>({
+  taskQueue: taskQueues.control,
+  startToCloseTimeout: '30s',
+  cancellationType,
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '5s' },
+})
+
 /** Short bookkeeping that the workflow's next decision needs; in the worker's own process. */
 export const inline = proxyLocalActivities<
   Pick<ControlActivities, 'compileRun' | 'isRunnerActive' | 'takeFence' | 'recordEnvironment'>

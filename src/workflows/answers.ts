@@ -8,6 +8,7 @@ export interface Answers {
   receive(answer: Answer): void
   /** The newest one to this request. */
   find(requestId: string): Answer | undefined
+  list(): Answer[]
   /** Says it, and says it again every 30 s, until one of these answers is there; of those that failed, one newer than `after`. */
   ask(environment: string, message: EnvironmentMessage, until: readonly Answer['status'][]): Promise<Answer>
 }
@@ -22,6 +23,7 @@ export function createAnswers(): Answers {
       if (known === undefined || answer.at >= known.at) latest.set(answer.requestId, answer)
     },
     find: (requestId) => latest.get(requestId),
+    list: () => [...latest.values()],
     async ask(environment, message, until) {
       const requestId = message.type === 'deploy' ? message.request.id : message.requestId
       const after = 'after' in message ? message.after : undefined

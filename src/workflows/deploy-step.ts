@@ -7,6 +7,7 @@ import type { ReleaseRef } from '../domain/release.ts'
 import type { Outcome } from '../domain/step.ts'
 import type { Insisted } from './insist.ts'
 import type { RunContext } from './run-context.ts'
+import type { Owed } from './saga.ts'
 
 type DeployStep = Extract<PlanStep, { kind: 'deploy' }>
 
@@ -16,12 +17,7 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
   const { environment } = step.deploy
   const request = requestOf(context, step, attempt)
   const progress = { answered: false }
-  context.undo.owe({
-    key: request.id,
-    step: step.id,
-    does: `take ${environment} back to its newest kept release`,
-    undo: (again) => takeBack(context, { environment, requestId: request.id, answered: progress.answered, again }),
-  })
+  context.undo.owe(undoOfDeployment(context, { step: step.id, environment, requestId: request.id }, progress))
   context.news.tell({ type: 'step', change: { step: step.id, attempt, epoch: 0, status: 'running', startedAt } })
   const record = (ended: Pick<Outcome, 'status' | 'reason' | 'result'>): void => {
     context.record([settleOutcome(step, { step: step.id, attempt, epoch: 0, startedAt, endedAt: Date.now(), ...ended })])
@@ -47,6 +43,21 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
       throw error
     }
     record({ status: 'timed_out', reason: `${environment} gave no answer within ${String(step.timeoutMs / 1000)} s` })
+  }
+}
+
+/** The way back of one request, as an entry of the undo stack. */
+export function undoOfDeployment(
+  context: RunContext,
+  { step, environment, requestId }: { step: string; environment: string; requestId: string },
+  progress: { answered: boolean },
+): Owed {
+  return {
+    key: requestId,
+    step,
+    does: `take ${environment} back to its newest kept release`,
+    how: { type: 'deployment', environment, requestId },
+    undo: (again) => takeBack(context, { environment, requestId, answered: progress.answered, again }),
   }
 }
 

@@ -7,6 +7,8 @@ import { runScript } from './undo-commands.ts'
 export async function runFinally(context: RunContext, status: RunStatus): Promise<void> {
   for (const step of context.plan.finally) {
     if (step.skip !== undefined) continue
+    // Before the workflow that had begun this was ended from outside.
+    if (context.outcomes.some((outcome) => outcome.step === step.id)) continue
     if (step.statuses.length > 0 && !step.statuses.includes(status)) continue
     await insist(
       async () => {

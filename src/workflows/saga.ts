@@ -1,4 +1,5 @@
 import { CancellationScope } from '@temporalio/workflow'
+import type { OwedUndo } from '../contract/run-workflow.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { UndoItem } from '../domain/run-event.ts'
 import type { News } from './news.ts'
@@ -11,6 +12,8 @@ export interface Owed {
   step: string
   /** What it does, in words for people. */
   does: string
+  /** The same as data, for whoever has to do it in place of this workflow. */
+  how: OwedUndo['how']
   /** `again`: it failed before, and a person wants it tried once more. */
   undo(again: boolean): Promise<Insisted>
 }
@@ -19,6 +22,10 @@ export interface Owed {
 export interface UndoStack {
   /** Called before the step starts, at every attempt. */
   owe(owed: Owed): void
+  /** What another workflow owed; cut short, an undo is owed again. Nothing may be owed before. */
+  restore(items: readonly { owed: Owed; status: UndoItem['status']; reason?: string | undefined }[]): void
+  /** The whole stack as data, oldest first. */
+  remains(): OwedUndo[]
   /** Nothing of this is taken back any more. */
   discharge(): void
   unwind(): Promise<{ ran: boolean; failed: string[] }>
@@ -63,6 +70,14 @@ export function createUndoStack(news: News): UndoStack {
       stack.push(entry)
       show(entry, 'owed')
     },
+    restore(items) {
+      for (const { owed, status, reason } of items) {
+        const entry = { ...owed, status: status === 'running' ? ('owed' as const) : status }
+        stack.push(entry)
+        show(entry, entry.status, reason)
+      }
+    },
+    remains: () => stack.map((entry) => ({ ...itemOf(entry), key: entry.key, how: entry.how })),
     discharge() {
       for (const owed of stack) if (owed.status === 'owed') show(owed, 'discharged')
     },

@@ -18,7 +18,7 @@ export interface SettlingDeps {
   /** Of the run. */
   number: number
   undo: UndoStack
-  workspace: Workspace
+  workspace: Pick<Workspace, 'close'>
   status(): RunStatus
   say(status: RunStatus, reason: string): void
 }

@@ -17,7 +17,7 @@ export function undoOfCommands(context: RunContext, step: PlanStep, undo: Undo):
   // Attempts are counted on when it is tried again, so that each has its own log.
   const count = { refusals: 0 }
   const does = undo.commands.lines.join('; ')
-  return { key: step.id, step: step.id, does, undo: () => undoCommands(context, step, undo, count) }
+  return { key: step.id, step: step.id, does, how: { type: 'commands' }, undo: () => undoCommands(context, step, undo, count) }
 }
 
 /** "Said no" counts the step's own number of attempts; "could not be tried" half an hour. */

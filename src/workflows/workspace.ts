@@ -1,7 +1,7 @@
 import { CancellationScope } from '@temporalio/workflow'
 import type { WorkspaceRef } from '../contract/activities.ts'
 import type { PipelineFile } from '../contract/activities.ts'
-import type { RunInput } from '../contract/run-workflow.ts'
+import type { RunInput, WorkspacePlace } from '../contract/run-workflow.ts'
 import type { Artifact } from '../domain/step.ts'
 import { openings, tidyingOn } from './activities.ts'
 import type { News } from './news.ts'
@@ -18,6 +18,7 @@ export interface Workspace {
   lay(artifacts: readonly Artifact[]): void
   /** The next `hold` opens another. */
   close(): Promise<void>
+  place(): WorkspacePlace
 }
 
 export interface HeldWorkspace {
@@ -26,12 +27,16 @@ export interface HeldWorkspace {
   files: PipelineFile[]
 }
 
-export function createWorkspace(input: RunInput, news: News): Workspace {
+/** `earlier`: what another workflow had given out; if it lies somewhere, it goes on there under the next epoch. */
+export function createWorkspace(input: RunInput, news: News, earlier: WorkspacePlace = { epoch: 0 }): Workspace {
   const { run, repository } = input
   const artifacts: Artifact[] = []
-  let epoch = 0
+  let { epoch, runner } = earlier
   let opening: Promise<Omit<HeldWorkspace, 'ref'>> | undefined
-  let runner: string | undefined
+  if (runner !== undefined) {
+    epoch += 1
+    opening = Promise.resolve({ runner, files: [] })
+  }
 
   async function open(): Promise<Omit<HeldWorkspace, 'ref'>> {
     epoch += 1
@@ -65,6 +70,7 @@ export function createWorkspace(input: RunInput, news: News): Workspace {
       news.tell({ type: 'workspace', runner: runner ?? 'unknown', epoch, status: 'lost' })
       opening = undefined
     },
+    place: () => ({ epoch, ...(runner === undefined ? {} : { runner }) }),
     lay(more) {
       artifacts.push(...more)
     },

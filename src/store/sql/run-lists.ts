@@ -5,7 +5,7 @@ import { limitOf, pageOf, positionOf } from './pages.ts'
 import { toRun } from './run-row.ts'
 import { toStepRow } from './step-rows.ts'
 
-type RunLists = Pick<RunStore, 'find' | 'findByNumber' | 'list' | 'listOpen' | 'whichEnded' | 'steps'>
+type RunLists = Pick<RunStore, 'find' | 'findByNumber' | 'list' | 'listOpen' | 'listStarted' | 'whichEnded' | 'steps'>
 
 /** How many ids go into one question: SQLite and PostgreSQL both take many more. */
 const idsAtOnce = 500
@@ -38,6 +38,25 @@ export function createRunLists(database: StoreDatabase): RunLists {
         .selectFrom('runs')
         .selectAll()
         .where('ended_at', 'is', null)
+        .orderBy('sequence')
+        .orderBy('number')
+        .execute()
+      return rows.map(toRun)
+    },
+    async listStarted() {
+      const rows = await read
+        .selectFrom('runs')
+        .selectAll('runs')
+        .where('ended_at', 'is', null)
+        .where(({ exists, selectFrom }) =>
+          exists(
+            selectFrom('commands')
+              .select('commands.id')
+              .whereRef('commands.run_id', '=', 'runs.id')
+              .where('commands.kind', '=', 'start')
+              .where('commands.done_at', 'is not', null),
+          ),
+        )
         .orderBy('sequence')
         .orderBy('number')
         .execute()

@@ -1,0 +1,34 @@
+import { latestOutcomes } from '../domain/outcome.ts'
+import type { EndFacts } from '../domain/run.ts'
+import type { Outcome } from '../domain/step.ts'
+import type { RunContext } from './run-context.ts'
+
+/** What the steps say about the end of the run; the reason is that of the first one that ended badly. */
+export function readOutcomes(context: RunContext, facts: EndFacts): string | undefined {
+  const latest = latestOutcomes(context.outcomes)
+  let reason: string | undefined
+  for (const { id } of context.plan.steps) {
+    const outcome = latest.get(id)
+    if (outcome === undefined || outcome.status === 'succeeded' || outcome.status === 'skipped' || outcome.status === 'cancelled')
+      continue
+    if (outcome.status === 'errored') facts.errored = true
+    else facts.failed = true
+    reason ??= `step "${id}" ${outcome.status}${outcome.reason === undefined ? '' : `: ${outcome.reason}`}`
+  }
+  return reason
+}
+
+/** Steps that never started, for whoever looks at the run later. */
+export function skipRest(context: RunContext): Outcome[] {
+  const latest = latestOutcomes(context.outcomes)
+  return context.plan.steps
+    .filter(({ id }) => !latest.has(id))
+    .map(({ id }) => ({
+      step: id,
+      attempt: 1,
+      epoch: 0,
+      status: 'skipped' as const,
+      endedAt: Date.now(),
+      reason: 'the run stopped before',
+    }))
+}
