@@ -62,7 +62,13 @@ async function round(options: JanitorOptions, signal: AbortSignal): Promise<void
     const wanted = new Set(environments)
     const [runs, known] = await Promise.all([store.runs.listStarted(), store.environments.list()])
     const jobs = [
-      ...known.filter(({ name }) => wanted.has(name)).map(({ name }) => () => ensureEnvironment(options, name)),
+      ...known
+        .filter(({ name }) => wanted.has(name))
+        .map(
+          ({ name }) =>
+            () =>
+              ensureEnvironment(options, name),
+        ),
       ...runs.map((run) => () => ensureRun(options, run)),
     ]
     const work = async () => {

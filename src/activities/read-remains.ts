@@ -179,7 +179,7 @@ function guessClosing(run: Run, { plan, rows }: Rows): RunRemains['closing'] {
 /** Where its workspace was opened last, if it was not closed since. */
 async function findRunner(store: Store, runId: string): Promise<string | undefined> {
   let runner: string | undefined
-  for (let after = 0; ; ) {
+  for (let after = 0; ;) {
     const events = await store.runs.events(runId, { after, limit: 1_000 })
     for (const { seq, body } of events) {
       after = seq

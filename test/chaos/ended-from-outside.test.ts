@@ -1,31 +1,347 @@
-/** Somebody ends a run inside Temporal: that run is lost to us, and must not be the end of anything else. */
+/** Somebody ends a run, its recovery or an environment inside Temporal: it is recovered, and is not the end of anything else. */
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Client, Connection } from '@temporalio/client'
-import { expect, it } from 'vitest'
+import { execa } from 'execa'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { RunDetail } from '../../src/api/run-schemas.ts'
+import { settledExitCodeOf } from '../../src/cli/run-exit.ts'
 import { findUpState } from '../../src/cli/up/up-file.ts'
-import { runWorkflowId } from '../../src/contract/workflow-ids.ts'
+import { environmentStateQuery } from '../../src/contract/environment-workflow.ts'
+import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../../src/contract/workflow-ids.ts'
 import { isEndedRun } from '../../src/domain/run.ts'
-import { startSystem } from '../helpers/system.ts'
+import { deploying, loadStepRow, outline, startScenario, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
 
-it('with one run terminated in Temporal and control killed, the next push is released', { timeout: 180_000 }, async () => {
-  const system = await startSystem()
-  try {
-    const slow = await system.commit({ 'behaviour.json': '{ "buildDelayMs": 20000 }\n' }, 'slow')
-    const terminated = await system.push(slow, 'slow')
-    await until('it builds', async () => (await system.readLog(terminated.id, 'build')).includes('compiled 1 of 10'))
-    const connection = await Connection.connect({ address: findUpState(system.data)?.temporal ?? '' })
-    await new Client({ connection }).workflow.getHandle(runWorkflowId(terminated.id)).terminate('a test')
-    await connection.close()
+const environments = ['production', 'back', 'watched', 'queue', 'idle', 'gone']
+/** The janitor comes every 30 s, what was running gets 20 s, and this machine may be busy. */
+const limitMs = 240_000
 
-    system.kill('main')
-    const quick = await system.commit({ 'behaviour.json': '{ "buildDelayMs": 0 }\n' }, 'quick')
-    const next = await until('the push is taken', () => system.push(quick, 'quick').catch(() => undefined)) // The server is restarting.
-    const ended = await until('the next run ends', async () => {
-      const run = await system.client.getRun({ id: next.id })
-      return isEndedRun(run.status) ? run : undefined
-    })
-    expect(ended).toMatchObject({ status: 'succeeded' })
-  } finally {
-    await system.stop()
-  }
+let scenario: Scenario
+let connection: Connection
+let temporal: Client
+
+beforeAll(async () => {
+  scenario = await startScenario({ environments, config: 'runners: { slots: 6 }\n' })
+  connection = await Connection.connect({ address: findUpState(scenario.system.data)?.temporal ?? '' })
+  temporal = new Client({ connection })
 })
+
+afterAll(async () => {
+  await connection.close()
+  await scenario.stop()
+})
+
+async function terminate(workflowId: string): Promise<void> {
+  await temporal.workflow.getHandle(workflowId).terminate('a test')
+}
+
+const fromOutside = expect.stringContaining('its workflow was ended from outside (terminated: a test)') as string
+
+function ended(runId: string): Promise<RunDetail> {
+  return until(
+    'the run ends',
+    async () => {
+      // The server may be the one that was killed.
+      const run = await scenario.system.client.getRun({ id: runId }).catch(() => undefined)
+      return run !== undefined && isEndedRun(run.status) ? run : undefined
+    },
+    limitMs / 2,
+  )
+}
+
+function blocked(runId: string): Promise<RunDetail> {
+  return until(
+    'the run is blocked',
+    async () => {
+      const run = await scenario.system.client.getRun({ id: runId })
+      return run.status === 'rollback_blocked' ? run : undefined
+    },
+    limitMs / 2,
+  )
+}
+
+/** Temporal's run id of the recovery that is under way now, and not the one of `before`. */
+function recovering(runId: string, before?: string): Promise<string> {
+  return until(
+    'it is recovered',
+    async () => {
+      const found = await temporal.workflow.getHandle(recoveryWorkflowId(runId)).describe().catch(() => undefined) // prettier-ignore
+      return found?.status.name === 'RUNNING' && found.runId !== before ? found.runId : undefined
+    },
+    limitMs / 2,
+  )
+}
+
+function undos(run: RunDetail): string[] {
+  return run.undo.map(({ step, status }) => `${step}: ${status}`)
+}
+
+async function served(environment: string): Promise<string> {
+  const response = await fetch(`${scenario.system.edgeOf(environment)}/version`)
+  return response.ok ? await response.text() : String(response.status)
+}
+
+async function release(version: string, environment: string): Promise<void> {
+  expect(await scenario.run(deploying({ version, environment }))).toMatchObject({ status: 'succeeded' })
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** SIGKILL to both; resolves when others do their work. */
+async function killTemporalAndMain(): Promise<void> {
+  const { system } = scenario
+  const killed = { temporal: system.kill('temporal'), main: system.kill('main') }
+  await until('both are back', () => {
+    const parts = findUpState(system.data)?.parts
+    return (['temporal', 'main'] as const).every((part) => parts?.[part] !== undefined && parts[part] !== killed[part])
+  })
+  const isReady = () => system.client.ready().then(() => true, () => false) // prettier-ignore
+  await until('the server is ready', isReady)
+}
+
+async function belay(...args: string[]) {
+  const { url, token, directory } = scenario.system
+  const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
+  const env = { BELAY_URL: url, BELAY_TOKEN: token, NO_COLOR: '1' }
+  const { exitCode, stdout, stderr } = await execa(process.execPath, [main, ...args], { cwd: directory, env, reject: false })
+  return { code: exitCode, out: stdout, err: stderr }
+}
+
+test(
+  'a run terminated in mid-build ends errored: nothing of it goes on, finally has run, the next push is released',
+  { timeout: limitMs },
+  async () => {
+    const { id } = await scenario.start(`steps:
+  long: { commands: ['echo $$ > NOTES/long', sleep 300] }
+  never: { commands: ['true'] }
+finally:
+  told: { commands: ["echo $BELAY_STATUS >> NOTES/long-told"] }
+`)
+    const [pid] = await scenario.noted('long')
+    expect(isAlive(Number(pid))).toBe(true)
+    await terminate(runWorkflowId(id))
+    await until('its command is gone', () => !isAlive(Number(pid)))
+    scenario.system.kill('main')
+    const run = await ended(id)
+    expect(run).toMatchObject({ status: 'errored', reason: fromOutside })
+    expect(outline(run)).toEqual(['long: errored', 'never: skipped', 'told: succeeded'])
+    expect(loadStepRow(run, 'long').reason).toContain('ended from outside')
+    expect(scenario.readNote('long-told')).toHaveLength(1)
+    await until('its workspace is gone', () => !existsSync(join(scenario.system.directory, 'work/workspaces', id)))
+    expect((await belay('show', String(run.number))).out).toContain('ended from outside (terminated: a test)')
+    await release('after', 'production')
+  },
+)
+
+test(
+  'terminated when its release is provisional, and Temporal and main killed: the old release serves, and the undo had its own workspace',
+  { timeout: limitMs },
+  async () => {
+    await release('old', 'back')
+    const before = "  migrate: { commands: [echo kept > state], undo: { commands: ['cat state >> NOTES/back'] } }\n"
+    const after = '  hold: { commands: [echo here > NOTES/back-hold, sleep 300] }\n'
+    const { id } = await scenario.start(deploying({ version: 'new', environment: 'back', before, after }))
+    await scenario.noted('back-hold')
+    expect(await served('back')).toBe('new')
+    await terminate(runWorkflowId(id))
+    await killTemporalAndMain()
+    await recovering(id)
+    await killTemporalAndMain()
+    const run = await ended(id)
+    expect(run).toMatchObject({ status: 'rolled_back', reason: fromOutside })
+    expect(undos(run)).toEqual(['migrate: done', 'ship: done'])
+    expect(outline(run)).toEqual([
+      ...['migrate: succeeded', 'image: succeeded', 'image_release: succeeded', 'ship: succeeded'],
+      'hold: errored',
+    ])
+    expect(await served('back')).toBe('old')
+    expect(scenario.readNote('back')).toEqual(['kept'])
+  },
+)
+
+test('a recovery that is terminated too is begun again, and does not do again what was done', { timeout: limitMs }, async () => {
+  const { id } = await scenario.start(`steps:
+  one: { commands: ['true'], undo: { commands: [echo one >> NOTES/twice, 'while [ ! -e NOTES/twice-go ]; do sleep 0.1; done'] } }
+  two: { commands: ['true'], undo: { commands: [echo two >> NOTES/twice] } }
+  hold: { commands: [echo here > NOTES/twice-hold, sleep 300] }
+finally:
+  told: { commands: [echo told >> NOTES/twice] }
+`)
+  await scenario.noted('twice-hold')
+  await terminate(runWorkflowId(id))
+  const first = await recovering(id)
+  await terminate(recoveryWorkflowId(id))
+  const second = await recovering(id, first)
+  await until('the first undo has been begun', () => scenario.readNote('twice').includes('one'), limitMs / 2)
+  await terminate(recoveryWorkflowId(id))
+  await recovering(id, second)
+  writeFileSync(join(scenario.notes, 'twice-go'), '')
+  const run = await ended(id)
+  expect(run).toMatchObject({ status: 'rolled_back', reason: fromOutside })
+  expect(undos(run)).toEqual(['one: done', 'two: done'])
+  expect(scenario.readNote('twice')).toEqual(['two', 'one', 'one', 'told'])
+})
+
+const hindered = (note: string): string => `steps:
+  one: { commands: ['true'], undo: { commands: [echo tried >> NOTES/${note}, test -e NOTES/${note}-free], retry: { max: 1 } } }
+  hold: { commands: [echo here > NOTES/${note}-hold, sleep 300] }
+finally:
+  told: { commands: [echo told >> NOTES/${note}] }
+`
+
+test(
+  'a recovery that is blocked waits, also after it was terminated, and a retry takes the run back',
+  { timeout: limitMs },
+  async () => {
+    const { id, number } = await scenario.start(hindered('retry'))
+    await scenario.noted('retry-hold')
+    await terminate(runWorkflowId(id))
+    expect(await blocked(id)).toMatchObject({ reason: 'could not be taken back: one' })
+    const before = ['tried', 'tried', 'told']
+    expect(scenario.readNote('retry')).toEqual(before)
+    const first = await recovering(id)
+    await terminate(recoveryWorkflowId(id))
+    await recovering(id, first)
+    await blocked(id)
+    expect(scenario.readNote('retry')).toEqual(before)
+    writeFileSync(join(scenario.notes, 'retry-free'), '')
+    const { code, err } = await until('the retry is taken', async () => {
+      const answer = await belay('retry', String(number), '--reason', 'there is room')
+      return answer.err.includes('not yet') ? undefined : answer
+    })
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(await ended(id)).toMatchObject({ status: 'rolled_back', reason: fromOutside })
+    expect(scenario.readNote('retry')).toEqual([...before, 'tried'])
+  },
+)
+
+test('a run terminated while it is blocked is blocked again, and a skip ends it', { timeout: limitMs }, async () => {
+  const { id, number } = await scenario.run(`steps:
+  one: { commands: ['true'], undo: { commands: [echo tried >> NOTES/skip, "false"], retry: { max: 1 } } }
+  last: { commands: ['false'] }
+`)
+  await terminate(runWorkflowId(id))
+  await recovering(id)
+  await blocked(id)
+  const { code, err } = await until('the skip is taken', async () => {
+    const answer = await belay('skip', String(number), '--reason', 'done by hand')
+    return answer.err.includes('not yet') ? undefined : answer
+  })
+  expect({ code, err }).toEqual({ code: settledExitCodeOf('rollback_failed'), err: '' })
+  const run = await ended(id)
+  expect(run).toMatchObject({ status: 'rollback_failed', reason: expect.stringContaining('done by hand') as string })
+  expect(scenario.readNote('skip')).toEqual(['tried', 'tried'])
+})
+
+test('a run that had settled ends as it would have, whoever ends its workflow', { timeout: limitMs }, async () => {
+  const { id } = await scenario.start(`steps:
+  one: { commands: ['true'], undo: { commands: [echo undone >> NOTES/settled] } }
+finally:
+  told: { commands: [echo told >> NOTES/settled, 'while [ ! -e NOTES/settled-go ]; do sleep 0.1; done'] }
+`)
+  await scenario.noted('settled')
+  await terminate(runWorkflowId(id))
+  writeFileSync(join(scenario.notes, 'settled-go'), '')
+  const run = await ended(id)
+  expect(run.status).toBe('succeeded')
+  expect(run.reason).toBeUndefined()
+  expect(undos(run)).toEqual(['one: discharged'])
+  expect(scenario.readNote('settled')).not.toContain('undone')
+})
+
+test('a run of which Temporal knows nothing any more is recovered by what the store knows', { timeout: limitMs }, async () => {
+  await release('kept', 'gone')
+  const before = "  migrate: { commands: ['true'], undo: { commands: [echo undone >> NOTES/gone] } }\n"
+  const after = `  hold: { commands: [echo here > NOTES/gone-hold, sleep 300] }
+finally:
+  told: { commands: [echo told >> NOTES/gone] }
+`
+  const { id } = await scenario.start(deploying({ version: 'new', environment: 'gone', before, after }))
+  await scenario.noted('gone-hold')
+  const namespace = temporal.options.namespace
+  await terminate(runWorkflowId(id))
+  await connection.workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId: runWorkflowId(id) } })
+  const run = await ended(id)
+  expect(run.status).toBe('rolled_back')
+  expect(run.reason).toContain('cannot be asked')
+  expect(undos(run)).toEqual(['migrate: done', 'ship: done'])
+  expect(await served('gone')).toBe('kept')
+  expect(scenario.readNote('gone')).toEqual(['undone', 'told'])
+})
+
+test('a queued deployment of a terminated run is never begun', { timeout: limitMs }, async () => {
+  await release('kept', 'queue')
+  const watched = await scenario.start(deploying({ version: 'watched', environment: 'queue', bake: '5m' }))
+  await until('it is watched', async () => (await served('queue')) === 'watched')
+  const { id } = await scenario.start(deploying({ version: 'queued', environment: 'queue' }))
+  await until('it is queued', async () => {
+    const { queue } = await temporal.workflow.getHandle(environmentWorkflowId('queue')).query(environmentStateQuery)
+    return queue.some(({ runId }) => runId === id)
+  })
+  await terminate(runWorkflowId(id))
+  expect(await ended(id)).toMatchObject({ status: 'rolled_back', reason: fromOutside })
+  await scenario.system.client.cancelRun({ id: watched.id }, {})
+  expect(await ended(watched.id)).toMatchObject({ status: 'cancelled' })
+  expect(await served('queue')).toBe('kept')
+  const { items } = await scenario.system.client.listDeployments('queue')
+  expect(items.filter(({ runId }) => runId === id)).toEqual([])
+})
+
+test(
+  'an environment that is terminated is started again, and takes an unfinished deployment back',
+  { timeout: limitMs },
+  async () => {
+    await release('kept', 'watched')
+    const { id } = await scenario.start(deploying({ version: 'watched', environment: 'watched', bake: '5m' }))
+    await until('it is watched', async () => (await served('watched')) === 'watched')
+    await terminate(environmentWorkflowId('watched'))
+    expect(await ended(id)).toMatchObject({ status: 'rolled_back' })
+    expect(await served('watched')).toBe('kept')
+  },
+)
+
+test('an idle environment that is terminated is started again by nobody but the janitor', { timeout: limitMs }, async () => {
+  await release('kept', 'idle')
+  await terminate(environmentWorkflowId('idle'))
+  await until(
+    'its workflow is open',
+    async () => (await temporal.workflow.getHandle(environmentWorkflowId('idle')).describe()).status.name === 'RUNNING',
+    limitMs / 2,
+  )
+  expect(await served('idle')).toBe('kept')
+})
+
+test(
+  'a run cancelled in Temporal itself stops and is taken back; a second cancel, and one during the undo, change nothing',
+  { timeout: limitMs },
+  async () => {
+    const pipeline = (note: string): string => `steps:
+  one: { commands: ['true'], undo: { commands: [echo undoing >> NOTES/${note}, 'while [ ! -e NOTES/${note}-go ]; do sleep 0.1; done', echo undone >> NOTES/${note}] } }
+  hold: { commands: [echo here > NOTES/${note}-hold, sleep 300] }
+`
+    const [inside, ours] = [await scenario.start(pipeline('inside')), await scenario.start(pipeline('ours'))]
+    await Promise.all([scenario.noted('inside-hold'), scenario.noted('ours-hold')])
+    const { client } = scenario.system
+    await temporal.workflow.getHandle(runWorkflowId(inside.id)).cancel()
+    for (const reason of ['the first', 'the second']) await client.cancelRun({ id: ours.id }, { reason })
+    await Promise.all([scenario.noted('inside'), scenario.noted('ours')])
+    await temporal.workflow.getHandle(runWorkflowId(inside.id)).cancel()
+    await client.cancelRun({ id: ours.id }, { reason: 'the third' })
+    for (const note of ['inside', 'ours']) writeFileSync(join(scenario.notes, `${note}-go`), '')
+    const ends = await Promise.all([ended(inside.id), ended(ours.id)])
+    expect(ends).toMatchObject([
+      { status: 'cancelled', reason: expect.stringContaining('in Temporal') as string },
+      { status: 'cancelled', reason: 'the first' },
+    ])
+    for (const note of ['inside', 'ours']) expect(scenario.readNote(note)).toEqual(['undoing', 'undone'])
+  },
+)

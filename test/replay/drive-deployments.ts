@@ -8,7 +8,7 @@ import { deploying, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
 import { endAs, endForGood, runWorkflow, type Drive } from './drive.ts'
 
-export const driveEnvironments = ['first', 'bad', 'back', 'chosen', 'broken', 'withdrawn', 'recovered', 'stuck'] as const
+export const driveEnvironments = ['first', 'bad', 'back', 'chosen', 'broken', 'withdrawn', 'recovered', 'stuck', 'ended'] as const
 type DriveEnvironment = (typeof driveEnvironments)[number]
 
 /** Longer than anything that is to happen while it is watched. */

@@ -11,8 +11,8 @@ export interface Stage {
   temporal: Client
 }
 
-/** The ids of the workflows that went those ways. */
-export type Driven = Partial<Record<PathName, string>>
+/** The workflows that went those ways: the newest of an id unless one is named. */
+export type Driven = Partial<Record<PathName, string | { workflowId: string; runId: string }>>
 
 export interface Drive {
   records: readonly PathName[]

@@ -14,7 +14,9 @@ import { findUpState } from '../../src/cli/up/up-file.ts'
 import { startScenario, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
 import { deploymentDrives, driveEnvironments } from './drive-deployments.ts'
+import { recoveryDrives } from './drive-recoveries.ts'
 import { runDrives } from './drive-runs.ts'
+import type { Driven } from './drive.ts'
 import { historyToJson } from './history-json.ts'
 import { historiesDirectory, historyFile, isPathName, listPathNames, type PathName } from './recorded-paths.ts'
 import { findMachine, readableHistory, scrubHistory, type Machine } from './scrub-history.ts'
@@ -45,13 +47,13 @@ async function record(scenario: Scenario, wanted: ReadonlySet<PathName>): Promis
   const connection = await Connection.connect({ address })
   try {
     const temporal = new Client({ connection })
-    for (const { records, drive } of [...runDrives, ...deploymentDrives]) {
+    for (const { records, drive } of [...runDrives, ...deploymentDrives, ...recoveryDrives]) {
       if (!records.some((name) => wanted.has(name))) continue
       const driven = await drive({ scenario, temporal })
       for (const name of records) {
-        const workflowId = driven[name]
-        if (workflowId === undefined) throw new Error(`nothing was driven for ${name}`)
-        if (wanted.has(name)) save(name, await fetchHistory(temporal, workflowId), scenario)
+        const workflow = driven[name]
+        if (workflow === undefined) throw new Error(`nothing was driven for ${name}`)
+        if (wanted.has(name)) save(name, await fetchHistory(temporal, workflow), scenario)
       }
     }
   } finally {
@@ -60,8 +62,9 @@ async function record(scenario: Scenario, wanted: ReadonlySet<PathName>): Promis
 }
 
 /** Once nothing of the workflow is under way. */
-async function fetchHistory(temporal: Client, workflowId: string): Promise<string> {
-  const handle = temporal.workflow.getHandle(workflowId)
+async function fetchHistory(temporal: Client, workflow: NonNullable<Driven[PathName]>): Promise<string> {
+  const { workflowId, runId } = typeof workflow === 'string' ? { workflowId: workflow, runId: undefined } : workflow
+  const handle = temporal.workflow.getHandle(workflowId, runId)
   await until(`${workflowId} is at rest`, async () => {
     const { raw } = await handle.describe()
     return (raw.pendingActivities ?? []).length === 0 && !raw.pendingWorkflowTask

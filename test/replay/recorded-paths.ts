@@ -5,13 +5,13 @@ import { fileURLToPath } from 'node:url'
 import type { RunEnd } from '../../src/domain/run.ts'
 
 interface RecordedPath {
-  /** Of a run: its end, as its workflow returned it. `open`: the workflow goes on. */
+  /** Of a run or its recovery: its end, as its workflow returned it. `open`: the workflow goes on. */
   end: RunEnd | 'open'
   /** Words that the history holds only if it took this path: types of activities, failures, messages, events. */
   shows: readonly string[]
 }
 
-type WorkflowType = 'run' | 'environment'
+type WorkflowType = 'run' | 'environment' | 'recovery'
 
 /** The name is that of the file; it begins with the workflow's type. */
 export const recordedPaths = {
@@ -42,6 +42,11 @@ export const recordedPaths = {
   'environment-withdrawn-in-bake': { end: 'open', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCELED', '/undo-clear/'] },
   'environment-undo-retried': { end: 'open', shows: ['"after":', '/undo-stage/5', '/undo-activate/1'] },
   'environment-recovered': { end: 'open', shows: ['observe', 'EVENT_TYPE_TIMER_FIRED', '/undo-stage/'] },
+  'recovery-nothing-owed': { end: 'errored', shows: ['readRemains', 'terminated: from outside', '"keep":true', 'finishRun'] },
+  'recovery-taken-back': { end: 'rolled_back', shows: ['"type":"withdraw"', 'runScript'] },
+  'recovery-blocked': { end: 'open', shows: ['rollback_blocked', 'EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED'] },
+  'recovery-of-a-recovery': { end: 'rolled_back', shows: ['"from":"recovery"', 'there is room again', 'runScript'] },
+  'recovery-settled': { end: 'succeeded', shows: ['"phase":"settled"', 'runScript'] },
 } as const satisfies Record<`${WorkflowType}-${string}`, RecordedPath>
 
 export type PathName = keyof typeof recordedPaths

@@ -25,8 +25,8 @@ it('every path that is listed has a history, and every history is listed', () =>
   expect(files.toSorted()).toEqual(names.toSorted())
 })
 
-it('both types of workflow are recorded', () => {
-  expect(new Set(names.map(typeOf))).toEqual(new Set(['run', 'environment']))
+it('all types of workflow are recorded', () => {
+  expect(new Set(names.map(typeOf))).toEqual(new Set(['run', 'environment', 'recovery']))
 })
 
 describe.each(names)('%s', (name) => {

@@ -83,7 +83,7 @@ describe("settling a run's blocked undo", () => {
     expect(await audited()).toEqual([])
   })
 
-  test('a run whose workflow does not go on is 409 with how it stands', async () => {
+  test('a run whose workflow does not go on is 409 with how it stands, and 503 until a blocked one is recovered', async () => {
     door.orchestrator.settleUndo = () => Promise.resolve(undefined)
     await expect(client.settleUndo(run, { action: 'retry' })).rejects.toMatchObject({
       code: 'conflict',
@@ -91,7 +91,8 @@ describe("settling a run's blocked undo", () => {
     })
     await door.store.runs.finish(run.id, { status: 'rollback_blocked', at: 1 }, [])
     await expect(client.settleUndo(run, { action: 'retry' })).rejects.toMatchObject({
-      code: 'conflict',
+      code: 'unavailable',
+      retryable: true,
       message: expect.stringContaining('its workflow is gone') as string,
     })
   })

@@ -28,13 +28,14 @@ export function mountSettleUndo(app: FastifyInstance, { config, store, orchestra
   })
 }
 
-/** Its workflow has ended, or is not there yet: the row says how the run stands. */
+/** Neither its workflow nor a recovery is open: the row says how the run stands. */
 function refuseWithoutWorkflow(run: Run, asked: SettleRunUndo): SettledUndo {
   if (run.status !== 'rollback_blocked') return settleUndo(asked, { ...run, blocked: [] })
   throw new BelayError({
-    code: 'conflict',
+    code: 'unavailable',
     message: `run ${String(run.number)} is blocked, but its workflow is gone: somebody ended it inside Temporal`,
-    hint: 'What its undo would have done is to be done by hand.',
+    hint: 'It is recovered within a minute, and blocked again then: send this once more.',
+    retryable: true,
   })
 }
 

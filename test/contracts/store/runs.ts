@@ -123,6 +123,17 @@ export function runContract(open: OpenStoreUnderTest): void {
       expect(await store.runs.whichEnded([open1.id, ended.id, blocked.id, unknown])).toEqual([ended.id, unknown])
     })
 
+    test('of the open ones those are told apart whose start was acknowledged', async () => {
+      const { store, clock } = await open()
+      const [started, ended, leased] = [await startRun(store), await startRun(store), await startRun(store)]
+      const commands = await store.commands.lease({ owner: 'a', leaseMs: 30_000, limit: 10 })
+      for (const { id, runId } of commands) if (runId !== leased.id) await store.commands.done(id)
+      await startRun(store)
+      await store.runs.cancel({ runId: started.id, actor: ana })
+      await store.runs.finish(ended.id, { status: 'failed', at: clock.now }, [])
+      expect((await store.runs.listStarted()).map(({ id }) => id)).toEqual([started.id])
+    })
+
     test('a plan is kept by digest and named on the run', async () => {
       const { store } = await open()
       const run = await startRun(store)
