@@ -34,7 +34,7 @@ export async function readRemains(deps: RemainsDeps, { run, previous }: Recovery
   const row = await store.runs.find(run.id)
   if (row === undefined) throw new BelayError({ code: 'not_found', message: `there is no run ${run.id}` })
   const [closed, asked, rows] = await Promise.all([
-    describeEnd(client, run.id),
+    describeEnd(client, run.id, previous),
     askWorkflows(client, run.id, previous),
     store.runs.steps(run.id),
   ])
@@ -93,10 +93,27 @@ const longestReason = 200
 /** As temporal.api.enums.v1.HistoryEventFilterType has it. */
 const closeEvent = 2
 
-async function describeEnd(client: Client, runId: string): Promise<Pick<ReadRemains, 'how' | 'closedAt'>> {
-  const workflowId = runWorkflowId(runId)
+async function describeEnd(
+  client: Client,
+  runId: string,
+  previous: string | undefined,
+): Promise<Pick<ReadRemains, 'how' | 'closedAt'>> {
+  const [run, recovery] = await Promise.all([
+    describeClosed(client, runWorkflowId(runId)),
+    previous === undefined ? undefined : describeClosed(client, recoveryWorkflowId(runId), previous),
+  ])
+  const { how = 'Temporal does not know it any more', closedAt = Date.now() } = run ?? {}
+  // What a recovery had begun may go on after it, too.
+  return { how, closedAt: Math.max(closedAt, recovery?.closedAt ?? 0) }
+}
+
+async function describeClosed(
+  client: Client,
+  workflowId: string,
+  of?: string,
+): Promise<Pick<ReadRemains, 'how' | 'closedAt'> | undefined> {
   try {
-    const { status, runId: execution, closeTime } = await client.workflow.getHandle(workflowId).describe()
+    const { status, runId: execution, closeTime } = await client.workflow.getHandle(workflowId, of).describe()
     const { history } = await client.workflowService.getWorkflowExecutionHistory({
       namespace: client.options.namespace,
       execution: { workflowId, runId: execution },
@@ -112,8 +129,8 @@ async function describeEnd(client: Client, runId: string): Promise<Pick<ReadRema
       closedAt: closeTime?.getTime() ?? Date.now(),
     }
   } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError)) throw error
-    return { how: 'Temporal does not know it any more', closedAt: Date.now() }
+    if (error instanceof WorkflowNotFoundError) return undefined
+    throw error
   }
 }
 

@@ -43,10 +43,10 @@ async function recover(input: RecoveryInput): Promise<RunResult> {
   const news = createNews({ runId: run.id, source: `recovery/${workflowInfo().runId}`, epoch: 0 })
   const undo = createUndoStack(news)
   const answers = createAnswers()
-  let workspace: Workspace | undefined
-  let parts: RunParts | undefined
+  // Known once what is left of the run has been read.
+  const going: { workspace?: Workspace; parts?: RunParts } = {}
   let cancel: CancelRequest | undefined
-  const closing = createClosing({ run, news, undo, workspace: { close: async () => workspace?.close() } })
+  const closing = createClosing({ run, news, undo, workspace: { close: async () => going.workspace?.close() } })
 
   setHandler(answerSignal, answers.receive)
   setHandler(cancelSignal, (request) => {
@@ -54,11 +54,11 @@ async function recover(input: RecoveryInput): Promise<RunResult> {
   })
   setHandler(runStateQuery, () => ({
     status: closing.status(),
-    outcomes: [...(parts?.context?.outcomes ?? [])],
+    outcomes: [...(going.parts?.context?.outcomes ?? [])],
     undo: undo.list(),
   }))
   setHandler(runRemainsQuery, () => {
-    if (parts !== undefined) return { type: 'remains', remains: remainsOf(parts) }
+    if (going.parts !== undefined) return { type: 'remains', remains: remainsOf(going.parts) }
     return { type: 'unknown', ...(previous === undefined ? {} : { previous }) }
   })
 
@@ -71,13 +71,14 @@ async function recover(input: RecoveryInput): Promise<RunResult> {
     news.tell({ type: 'waiting', for: 'what was still running to be over' })
     await sleep(waitMs)
   }
-  workspace = createWorkspace(remains.input, news, await stopRest(run.id, remains.workspace))
+  const workspace = createWorkspace(remains.input, news, await stopRest(run.id, remains.workspace))
+  going.workspace = workspace
   for (const answer of remains.answers) answers.receive(answer)
   Object.assign(closing.state, remains.closing)
   const context = restoreContext(read, { news, workspace, undo, answers })
   undo.restore(remains.undo.map((item) => ({ ...item, owed: owedAgain(context, item) })))
   const asked = remains.cancel ?? cancel
-  parts = { input: remains.input, context, undo, answers, workspace, closing, cancel: asked }
+  going.parts = { input: remains.input, context, undo, answers, workspace, closing, cancel: asked }
 
   const { state } = closing
   if (state.phase === 'working') stopWorking(closing, { read, context, cancel: asked })

@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Client, Connection } from '@temporalio/client'
+import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client'
 import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunDetail } from '../../src/api/run-schemas.ts'
@@ -85,6 +85,11 @@ async function served(environment: string): Promise<string> {
 
 async function release(version: string, environment: string): Promise<void> {
   expect(await scenario.run(deploying({ version, environment }))).toMatchObject({ status: 'succeeded' })
+}
+
+function isNotFound(error: unknown): boolean {
+  if (error instanceof WorkflowNotFoundError) return true
+  throw error
 }
 
 function isAlive(pid: number): boolean {
@@ -267,9 +272,20 @@ finally:
 `
   const { id } = await scenario.start(deploying({ version: 'new', environment: 'gone', before, after }))
   await scenario.noted('gone-hold')
-  const namespace = temporal.options.namespace
-  await terminate(runWorkflowId(id))
-  await connection.workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId: runWorkflowId(id) } })
+  // Whoever would ask it meanwhile stands still.
+  const stopped = (['up', 'main'] as const).map((part) => scenario.system.signal(part, 'SIGSTOP'))
+  try {
+    const { workflowService } = connection
+    const { namespace } = temporal.options
+    await workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId: runWorkflowId(id) } })
+    await until(
+      'Temporal has forgotten it',
+      () =>
+      temporal.workflow.getHandle(runWorkflowId(id)).describe().then(() => false, isNotFound), // prettier-ignore
+    )
+  } finally {
+    for (const pid of stopped.toReversed()) process.kill(pid, 'SIGCONT')
+  }
   const run = await ended(id)
   expect(run.status).toBe('rolled_back')
   expect(run.reason).toContain('cannot be asked')
