@@ -35,7 +35,7 @@ export function startJanitor(options: JanitorOptions): { stop(): Promise<void> }
   const stopping = new AbortController()
   const loop = async () => {
     while (!stopping.signal.aborted) {
-      await round(options, stopping.signal)
+      await lookAfterAll(options, stopping.signal)
       await pause(options.intervalMs, stopping.signal)
     }
   }
@@ -48,8 +48,8 @@ export function startJanitor(options: JanitorOptions): { stop(): Promise<void> }
   }
 }
 
-/** One that cannot be looked after is no reason to leave the others. */
-async function round(options: JanitorOptions, signal: AbortSignal): Promise<void> {
+/** One round. One that cannot be looked after is no reason to leave the others. */
+export async function lookAfterAll(options: Omit<JanitorOptions, 'intervalMs'>, signal: AbortSignal): Promise<void> {
   const { store, log, environments } = options
   const attempt = async (job: () => Promise<void>) => {
     try {
@@ -79,7 +79,7 @@ async function round(options: JanitorOptions, signal: AbortSignal): Promise<void
 }
 
 /** An open row whose workflow is closed: whatever had happened to it, it cannot end by itself any more. */
-async function ensureRun({ store, client, log }: JanitorOptions, { id }: Run): Promise<void> {
+async function ensureRun({ store, client, log }: Omit<JanitorOptions, 'intervalMs'>, { id }: Run): Promise<void> {
   const workflow = await findWorkflow(client, runWorkflowId(id))
   if (workflow?.status.name === 'RUNNING') return
   if (workflow !== undefined && workflow.memo?.['store'] !== store.id) return
@@ -106,7 +106,7 @@ async function ensureRun({ store, client, log }: JanitorOptions, { id }: Run): P
 }
 
 /** Its workflow has no end; the new one brings what the old one had begun to its end. */
-async function ensureEnvironment({ client, log }: JanitorOptions, name: string): Promise<void> {
+async function ensureEnvironment({ client, log }: Pick<JanitorOptions, 'client' | 'log'>, name: string): Promise<void> {
   const workflow = await findWorkflow(client, environmentWorkflowId(name))
   if (workflow?.status.name === 'RUNNING') return
   const input: EnvironmentInput = { name }
