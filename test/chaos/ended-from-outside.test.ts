@@ -295,6 +295,29 @@ finally:
   expect(scenario.readNote('gone')).toEqual(['undone', 'told'])
 })
 
+test('a cancel goes to the recovery, as long as that has not begun to take the run back', { timeout: limitMs }, async () => {
+  const { id } = await scenario.start(`steps:
+  one: { commands: ['true'], undo: { commands: [echo undone >> NOTES/cancel] } }
+  hold: { commands: [echo here > NOTES/cancel-hold, sleep 300] }
+`)
+  await scenario.noted('cancel-hold')
+  await terminate(runWorkflowId(id))
+  // The next one has a janitor that looks at once, well within the time that what was running gets.
+  scenario.system.kill('main')
+  await recovering(id)
+  await until(
+    'the cancel is taken',
+    () =>
+    scenario.system.client.cancelRun({ id }, { reason: 'not wanted' }).then(() => true, () => false), // prettier-ignore
+  )
+  const run = await ended(id)
+  expect(run).toMatchObject({
+    status: 'cancelled',
+    reason: expect.stringContaining('not wanted; its workflow was ended') as string,
+  })
+  expect(scenario.readNote('cancel')).toEqual(['undone'])
+})
+
 test('a queued deployment of a terminated run is never begun', { timeout: limitMs }, async () => {
   await release('kept', 'queue')
   const watched = await scenario.start(deploying({ version: 'watched', environment: 'queue', bake: '5m' }))
