@@ -63,6 +63,12 @@ function isDead(fields: string[]): boolean {
   return fields[0] === 'Z' || fields[0] === 'X'
 }
 
+/** Its process group; undefined if it has ended, or where there is no /proc. */
+export function processGroupOf(pid: number): number | undefined {
+  const group = statFieldsOf(pid)?.[2]
+  return group === undefined ? undefined : Number(group)
+}
+
 /** Does the group hold anything but zombies? (A zombie answers signals until its parent has read its end.) */
 export function groupHasLiveMember(group: number): boolean {
   if (process.platform !== 'linux') return true

@@ -1,7 +1,9 @@
 /** The one place that spawns. Commands are argv arrays; nothing here goes through a shell. */
 import { execa, type Options } from 'execa'
 import { BelayError } from '../domain/errors.ts'
-import { groupHasLiveMember, identifyChild, signalGroup, type ProcessIdentity } from './identity.ts'
+import type { StepGroup } from './cgroup.ts'
+import { findProgram, gatedArgs, letThrough } from './gate.ts'
+import { groupHasLiveMember, identifyChild, processGroupOf, signalGroup, type ProcessIdentity } from './identity.ts'
 
 export interface SpawnOptions {
   file: string
@@ -19,6 +21,8 @@ export interface SpawnOptions {
   outlive?: boolean
   /** Gives the child an IPC channel, which closes when this process dies. */
   ipc?: boolean
+  /** The child is in it before its program begins, so nothing that it starts can be outside. */
+  group?: StepGroup | undefined
 }
 
 export interface Exit {
@@ -33,16 +37,19 @@ export interface Spawned {
   readonly identity: ProcessIdentity
   /** Resolves when the leader has ended and its output is read; never rejects. */
   readonly done: Promise<Exit>
-  /** SIGTERM to the whole group, SIGKILL after the grace; resolves when nothing of the group is left. */
+  /** SIGTERM to the whole process group and cgroup, SIGKILL after the grace; resolves when nothing of them is left. */
   stop(graceMs: number): Promise<void>
+  /** Over the IPC channel; false if there is none, or none any more. */
+  send(message: object): boolean
 }
 
 /** Starts a program as the leader of a process group of its own. Throws `refused` if it cannot be started at all. */
 export async function spawnProcess(options: SpawnOptions): Promise<Spawned> {
   const startedAt = performance.now()
-  const { output, user } = options
+  const { output, user, group } = options
   const sink = typeof output === 'number' ? output : output === undefined ? 'ignore' : 'pipe'
-  const child = execa(options.file, options.args, {
+  const { file, args } = group === undefined ? options : gatedArgs(requireProgram(options), options.args)
+  const child = execa(file, args, {
     cwd: options.cwd,
     env: options.env,
     extendEnv: false,
@@ -51,10 +58,8 @@ export async function spawnProcess(options: SpawnOptions): Promise<Spawned> {
     reject: false,
     buffer: false,
     encoding: 'buffer',
-    stdin: options.input === undefined ? 'ignore' : 'pipe',
     ...(options.input === undefined ? {} : { input: options.input }),
-    stdout: sink,
-    stderr: sink,
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', sink, sink, ...(group === undefined ? [] : ['pipe'])],
     ...(options.ipc === true ? { ipc: true, serialization: 'json' as const } : {}),
     ...(user ?? {}),
   } as Options)
@@ -73,13 +78,64 @@ export async function spawnProcess(options: SpawnOptions): Promise<Spawned> {
     })
   }
   const identity = identifyChild(pid) ?? { pid, startTime: 'gone', bootId: 'gone' }
-  if (options.outlive === true) child.unref()
+  if (group !== undefined) await enter(group, { identity, gate: child.stdio[3] })
+  if (options.outlive === true) {
+    child.unref()
+    child.channel?.unref()
+  }
   const done = child.then((result): Exit => {
     const ended = { durationMs: performance.now() - startedAt }
     if (result.signal !== undefined) return { ...ended, signal: result.signal }
     return { ...ended, exitCode: result.exitCode ?? 1 }
   })
-  return { pid, identity, done, stop: (graceMs) => stopGroup(identity, graceMs) }
+  return {
+    pid,
+    identity,
+    done,
+    stop: async (graceMs) => await stopAll(identity, group, graceMs),
+    send: (message) => child.connected && child.send(message, () => undefined),
+  }
+}
+
+function requireProgram({ file, env, cwd }: SpawnOptions): string {
+  const found = findProgram(file, env['PATH'] ?? '', cwd)
+  if (found !== undefined) return found
+  throw new BelayError({
+    code: 'refused',
+    message: `cannot start ${file}: there is no such program`,
+    hint: `Is ${file} installed, and on the PATH of whoever asked for it?`,
+  })
+}
+
+/** One that could not be put into its group has not begun, and never does. */
+async function enter(group: StepGroup, child: { identity: ProcessIdentity; gate: unknown }): Promise<void> {
+  try {
+    group.add(child.identity.pid)
+  } catch (error) {
+    await stopGroup(child.identity, 0)
+    throw error
+  }
+  letThrough(child.gate)
+}
+
+async function stopAll(identity: ProcessIdentity, group: StepGroup | undefined, graceMs: number): Promise<void> {
+  const groupIsEmpty = () => group === undefined || group.members().length === 0
+  const asked = signalGroup(identity, 'SIGTERM')
+  // Those that have left the process group: nobody is asked twice.
+  const others = (group?.members() ?? []).filter((pid) => processGroupOf(pid) !== identity.pid)
+  for (const pid of others) signalProcess(pid, 'SIGTERM')
+  const deadline = performance.now() + graceMs
+  while (performance.now() < deadline && !(groupIsEmpty() && (!asked || !hasLiveMember(identity)))) await pause(20)
+  if (asked) await stopGroup(identity, 0)
+  await group?.kill()
+}
+
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended meanwhile.
+  }
 }
 
 /** SIGTERM, grace, SIGKILL to a process group; resolves when nothing of it is left. */
