@@ -9,13 +9,18 @@ import type { RunnerRestartedDetails } from '../src/contract/failures.ts'
 import { runnerQueue, taskQueues } from '../src/contract/task-queues.ts'
 import { messageOf } from '../src/domain/errors.ts'
 import { builders } from '../src/drivers/builders/index.ts'
+import type { StepLimits } from '../src/process/cgroup-limits.ts'
 import { engineEnvironment, pickVariables } from '../src/process/engine-environment.ts'
+import { describeCgroups, findCgroups } from '../src/process/find-cgroups.ts'
 import { acquireHostLock } from '../src/process/host-lock.ts'
 import { createRunner, type Runner } from '../src/runner/create-runner.ts'
 import type { Log } from '../src/runner/log.ts'
 import { createServerClient } from '../src/runner/server-client.ts'
+import { openRunnerGroups, type RunnerGroups } from '../src/runner/step-groups.ts'
 import { pause } from '../src/runner/stop.ts'
+import { endEarlierWatchdog, startWatched } from '../src/runner/watched.ts'
 import { createWorkspaces, type StepUser } from '../src/runner/workspace/workspaces.ts'
+import { keepContact } from './contact.ts'
 import { openingSlots } from './opening-slots.ts'
 
 export interface RunnerOptions {
@@ -37,6 +42,10 @@ export interface RunnerOptions {
   /** Whom steps run as; absent: as this process. */
   user?: StepUser
   graceMs: number
+  /** Of each step. Throws `missing_part` where they cannot be kept. */
+  limits?: StepLimits
+  /** The program that watches over it; absent: nobody does, as in a test. */
+  watchdog?: { file: string; args: readonly string[] }
   log?: Log
 }
 
@@ -48,11 +57,13 @@ export async function start(options: RunnerOptions): Promise<{ stop(): Promise<v
   const { places, temporal, log = pino({ name: 'runner' }, pino.destination(2)) } = options
   mkdirSync(places.runner, { recursive: true, mode: 0o700 })
   const lock = acquireHostLock(join(places.runner, 'lock.db'), `the runner directory ${places.runner}`)
-  const runner = assemble(options, log)
+  await endEarlierWatchdog(places.runner)
+  const groups = openGroups(options, log)
+  const runner = assemble(options, groups, log)
   const connection = await connect(temporal, log)
   const client = new Client({ connection, namespace: temporal.namespace })
   await runner.recover(async (token, details) => await failActivity(client, { token, details, log }))
-
+  const watching = await startWatching(options, connection, log)
   const stopping = new AbortController()
   const plans = createWorkerOptions(options, runner).map((worker) => ({ connection, ...worker }))
   const workers = await Promise.all(plans.map(async (plan) => ({ plan, worker: await Worker.create(plan) })))
@@ -64,13 +75,46 @@ export async function start(options: RunnerOptions): Promise<{ stop(): Promise<v
       await runner.drain()
       await Promise.all(running)
       await runner.stop()
+      await watching.end()
       await connection.close()
       lock.release()
     },
   }
 }
 
-function assemble(options: RunnerOptions, log: Log): Runner {
+/** Where the machine has cgroups and we may not use them, steps are process groups; but a limit is never left out in silence. */
+function openGroups({ places, limits = {} }: RunnerOptions, log: Log): RunnerGroups {
+  const cgroups = findCgroups()
+  log.info({ cgroups: describeCgroups(cgroups), limits }, 'how steps are kept together')
+  try {
+    return openRunnerGroups(places.runner, cgroups, limits)
+  } catch (error) {
+    if (limits.memoryBytes !== undefined || limits.pids !== undefined) throw error
+    log.warn({ error: messageOf(error) }, 'cgroups cannot be used')
+    return openRunnerGroups(places.runner, { kind: 'none', obstacles: [messageOf(error)] }, {})
+  }
+}
+
+/** From now on the steps end when nothing is heard of us; until `end`, in order. */
+async function startWatching(
+  { places, path, temporal, watchdog }: RunnerOptions,
+  connection: NativeConnection,
+  log: Log,
+): Promise<{ end(): Promise<void> }> {
+  if (watchdog === undefined) return { end: () => Promise.resolve() }
+  const watched = await startWatched({ directory: places.runner, program: watchdog, env: { PATH: path }, log })
+  const over = new AbortController()
+  const contact = keepContact({ connection, address: temporal.address, renew: watched.renew }, over.signal)
+  return {
+    async end() {
+      over.abort()
+      await contact
+      await watched.release()
+    },
+  }
+}
+
+function assemble(options: RunnerOptions, groups: RunnerGroups, log: Log): Runner {
   const { places, user } = options
   const server = createServerClient(options)
   const workspaces = createWorkspaces({
@@ -81,7 +125,7 @@ function assemble(options: RunnerOptions, log: Log): Runner {
   })
   const runUrl = (runId: string) => new URL(`/api/v1/runs/${runId}`, options.publicUrl ?? options.serverUrl).href
   return createRunner({
-    ...{ ...options, server, workspaces, builders, runUrl, log },
+    ...{ ...options, server, workspaces, builders, runUrl, groups, log },
     directory: places.runner,
     images: places.images,
     buildEnv: buildEnvironment(process.env, options.path),

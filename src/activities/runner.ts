@@ -5,6 +5,7 @@ import type { RunnerActivities } from '../contract/activities.ts'
 import { failureTypes, toApplicationFailure, type RunnerRestartedDetails } from '../contract/failures.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { Runner } from '../runner/create-runner.ts'
+import { CutShort } from '../runner/cut-short.ts'
 import type { Task } from '../runner/runner-deps.ts'
 import { stopReasonOf, stopWith, type StopReason } from '../runner/stop.ts'
 
@@ -90,6 +91,7 @@ export function restarted(interrupted: string[], outcomes: RunnerRestartedDetail
 
 function toFailure(error: unknown): Error {
   if (error instanceof CancelledFailure) return error
+  if (error instanceof CutShort) return restarted(error.interrupted, error.outcomes)
   if (!(error instanceof BelayError)) return toApplicationFailure(error)
   const { message } = error
   if (error.code === 'stale') return ApplicationFailure.create({ type: failureTypes.staleEpoch, message, nonRetryable: true })

@@ -4,6 +4,7 @@
  */
 import { BelayError } from '../domain/errors.ts'
 import { beginLife } from './part/life.ts'
+import { watchdogProgram } from './part/watchdog-program.ts'
 import type { KeeperInput, MainInput, RunnerInput } from './part/part-input.ts'
 
 export async function runPart(args: readonly string[]): Promise<void> {
@@ -15,6 +16,8 @@ export async function runPart(args: readonly string[]): Promise<void> {
       return await runMain()
     case 'runner':
       return await runRunner()
+    case 'watchdog':
+      return await runWatchdog(input)
     default:
       throw new BelayError({ code: 'invalid_input', message: 'this is for `belay up` to call' })
   }
@@ -40,9 +43,15 @@ async function runRunner(): Promise<void> {
   const life = beginLife()
   const { ready, ...input } = await readInput<RunnerInput>()
   const { start } = await import('../../workers/runner.ts')
-  const runner = await start(input)
+  const runner = await start({ ...input, watchdog: watchdogProgram() })
   life.serve(() => runner.stop(), 12_000)
   await sayReady(ready, `${input.name}, ${String(input.slots)} slots`)
+}
+
+async function runWatchdog(directory: string): Promise<void> {
+  const { start } = await import('../../workers/watchdog.ts')
+  await start({ directory })
+  process.exit(0)
 }
 
 async function sayReady(file: string, detail: string): Promise<void> {

@@ -1,9 +1,14 @@
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { StepPids } from '../config/config-schema.ts'
 import { placesOf } from '../config/places.ts'
+import { Size } from '../config/scalars.ts'
+import { refuseLimits } from '../process/cgroup.ts'
+import { findCgroups } from '../process/find-cgroups.ts'
 import type { Io } from './io.ts'
 import { beginLife } from './part/life.ts'
+import { watchdogProgram } from './part/watchdog-program.ts'
 import { findStepUser } from './up/step-user.ts'
 import { beatFor } from './worker/beat-for.ts'
 import { takeRunnerToken } from './worker/runner-token.ts'
@@ -15,6 +20,8 @@ interface RunnerFlags {
   name: string
   slots: number
   label: string[]
+  stepMemory?: number
+  stepPids?: number
   data: string
 }
 
@@ -39,6 +46,8 @@ export function workerCommand(io: Io): Command {
       .addOption(new Option('-n, --name <name>', 'unique among the runners').default(hostname().toLowerCase()))
       .addOption(new Option('--slots <number>', 'how much at once').argParser(parseSlots).default(2))
       .addOption(new Option('--label <label...>', 'labels to show; steps cannot ask for them yet').default([]))
+      .addOption(new Option('--step-memory <size>', 'of each step, e.g. 2G; without it no limit').argParser(parseMemory))
+      .addOption(new Option('--step-pids <number>', 'processes and threads of each step').argParser(parsePids))
       .addOption(new Option('-d, --data <directory>', 'its directory').env('BELAY_DATA').default('.belay'))
       .action((flags: RunnerFlags) => serveRunner(io, flags)),
   )
@@ -48,6 +57,11 @@ export function workerCommand(io: Io): Command {
 async function serveRunner(io: Io, flags: RunnerFlags): Promise<void> {
   const address = io.env['TEMPORAL_ADDRESS']
   if (!address) throw noTemporal()
+  const limits = {
+    ...(flags.stepMemory === undefined ? {} : { memoryBytes: flags.stepMemory }),
+    ...(flags.stepPids === undefined ? {} : { pids: flags.stepPids }),
+  }
+  refuseLimits(findCgroups(), limits)
   const user = findStepUser()
   const { runner, workspaces, images } = placesOf(resolve(io.cwd, flags.data), {
     work: io.env['BELAY_WORK_DIR'] || undefined,
@@ -68,6 +82,8 @@ async function serveRunner(io: Io, flags: RunnerFlags): Promise<void> {
     path: io.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     ...(user === undefined ? {} : { user }),
     graceMs: defaults.graceMs,
+    limits,
+    watchdog: watchdogProgram(),
   })
   const heartbeat = await beatFor({ role: 'runner', name: flags.name }, { env: io.env, temporal })
   life.serve(async () => {
@@ -75,6 +91,18 @@ async function serveRunner(io: Io, flags: RunnerFlags): Promise<void> {
     await worker.stop()
   }, 12_000)
   io.out(`runner ${flags.name} serves ${flags.url}\n`)
+}
+
+function parseMemory(text: string): number {
+  const read = Size.safeParse(text)
+  if (!read.success) throw new InvalidArgumentError('A size, such as 512M or 2G; at least 6M.')
+  return read.data
+}
+
+function parsePids(text: string): number {
+  const read = StepPids.safeParse(Number(text))
+  if (!read.success) throw new InvalidArgumentError('A number from 16 to 100000.')
+  return read.data
 }
 
 function parseSlots(text: string): number {

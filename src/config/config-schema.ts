@@ -122,6 +122,9 @@ const RegistryUrl = z.string({ error: 'expected the URL of a registry' }).superR
 
 const Registry = z.strictObject({ url: RegistryUrl, username: z.string().min(1).optional(), password: Reference.optional() })
 
+/** Processes and threads of a step. */
+export const StepPids = z.int().min(16).max(100_000)
+
 /** `belay.config.yml` as it is written; what is absent gets its default here. */
 export const ConfigFile = z.strictObject({
   data: z.string().min(1).optional(),
@@ -134,7 +137,12 @@ export const ConfigFile = z.strictObject({
   registries: z.record(Name, Registry).default({}),
   secrets: z.record(Name, Secret).default({}),
   runners: z
-    .strictObject({ slots: z.int().min(1).max(64).default(2), labels: z.array(z.string().min(1)).default([]) })
+    .strictObject({
+      slots: z.int().min(1).max(64).default(2),
+      labels: z.array(z.string().min(1)).default([]),
+      memory: Size.optional(),
+      pids: StepPids.optional(),
+    })
     .prefault({}),
 })
 export type ConfigFile = z.infer<typeof ConfigFile>
@@ -143,7 +151,7 @@ export type ConfigFile = z.infer<typeof ConfigFile>
 export const knownKeys: Readonly<Record<string, readonly string[]>> = {
   '': Object.keys(ConfigFile.shape),
   temporal: ['address', 'namespace'],
-  runners: ['slots', 'labels'],
+  runners: ['slots', 'labels', 'memory', 'pids'],
   database: ['url'],
   'registries.*': Object.keys(Registry.shape),
   'projects.*': Object.keys(Project.shape),

@@ -13,7 +13,8 @@ export interface Config {
   projects: Readonly<Record<string, ProjectConfig>>
   environments: Readonly<Record<string, EnvironmentConfig>>
   secrets: Readonly<Record<string, SecretConfig>>
-  runners: { slots: number; labels: string[] }
+  /** `memoryBytes`, `pids`: of each step; absent: no limit. */
+  runners: { slots: number; labels: string[]; memoryBytes?: number; pids?: number }
   registries: Readonly<Record<string, RegistryConfig>>
   /** PostgreSQL; absent: SQLite in the data directory. Held in memory only: it may carry a password. */
   database?: { url: string }

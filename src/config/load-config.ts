@@ -113,7 +113,7 @@ function toConfig(written: ConfigFile, file: string, references: ResolvedReferen
       const { provider, projects, branches } = secret
       return { name, provider, reference: { name: secret.name }, projects, branches }
     }),
-    runners: written.runners,
+    runners: takeRunners(written.runners),
     registries: mapValues(written.registries, ({ url, username }, name): RegistryConfig => {
       const [password] = references.at('registries', name, 'password')
       return {
@@ -154,4 +154,8 @@ function withOverrides(config: Config, { data, env, cwd }: LoadOptions): Config 
 
 function mapValues<T, U>(record: Record<string, T>, map: (value: T, name: string) => U): Record<string, U> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]))
+}
+
+function takeRunners({ slots, labels, memory, pids }: ConfigFile['runners']): Config['runners'] {
+  return { slots, labels, ...(memory === undefined ? {} : { memoryBytes: memory }), ...(pids === undefined ? {} : { pids }) }
 }

@@ -38,6 +38,15 @@ export function stopped(reason: StopReason): Ending {
   return reason === 'cancelled' ? { status: 'cancelled', reason: 'cancelled while it ran' } : 'interrupted'
 }
 
+/**
+ * With the limits that were reached put before the reason. A step that ended well all the same has coped, and one that was
+ * cancelled was cancelled.
+ */
+export function withStruck(ending: Exclude<Ending, 'interrupted'>, struck: readonly string[]): Exclude<Ending, 'interrupted'> {
+  if (struck.length === 0 || ending.status === 'succeeded' || ending.status === 'cancelled') return ending
+  return { ...ending, reason: [...struck, ...(ending.reason === undefined ? [] : [ending.reason])].join('; ') }
+}
+
 function placeOf(line: number | undefined, lines: readonly string[]): string {
   return line === undefined || lines.length === 1 ? 'the command' : `line ${String(line)}`
 }

@@ -23,6 +23,7 @@ import type { RunnerDeps, Task } from './runner-deps.ts'
 import { createSegmentSession } from './segment-session.ts'
 import type { ServerClient } from './server-client.ts'
 import { createSlots } from './slots.ts'
+import type { RunnerGroups } from './step-groups.ts'
 import { stopWith } from './stop.ts'
 import { sweepRegularly } from './sweep.ts'
 import { lifetimeOfWork } from './token-lifetime.ts'
@@ -43,6 +44,8 @@ export interface CreateRunnerOptions {
   /** PATH of the steps. */
   path: string
   user?: StepUser | undefined
+  /** The cgroups of its steps; absent: process groups only. */
+  groups?: RunnerGroups | undefined
   /** Between SIGTERM and SIGKILL, when a person cancels or a step times out. */
   graceMs: number
   runUrl(runId: string): string
@@ -76,7 +79,7 @@ export function createRunner(options: CreateRunnerOptions): Runner {
   let presence = Promise.resolve()
   return {
     async recover(failActivity) {
-      await recover({ ...deps, failActivity })
+      await recover({ ...deps, failActivity, endEarlierGroups: options.groups?.endEarlier })
       // What its builds left, credentials among it; nothing that could use them is alive any more.
       rmSync(deps.scratch, { recursive: true, force: true })
     },
@@ -100,6 +103,7 @@ export function createRunner(options: CreateRunnerOptions): Runner {
       await Promise.all([deps.shipper.settle(lastChanceMs), deps.news.stop(lastChanceMs)])
       await deps.shipper.stop()
       await presence
+      options.groups?.close()
     },
   }
 }
@@ -121,6 +125,7 @@ function assemble(options: CreateRunnerOptions, draining: AbortSignal): RunnerDe
   })
   return {
     ...options,
+    groups: options.groups?.steps,
     scratch: join(directory, 'scratch'),
     shipper,
     createSession,

@@ -31,6 +31,8 @@ const Line = z.discriminatedUnion('type', [
   z.object({ type: z.literal('outcome'), outcome: Outcome }),
   /** Stopped by us before it had an outcome: it runs again. */
   z.object({ type: z.literal('interrupted'), step: z.string() }),
+  /** The watchdog is about to kill it: what looks like its own failure then is none. */
+  z.object({ type: z.literal('cut'), step: z.string(), attempt: z.number().int() }),
   z.object({ type: z.literal('returned') }),
   /** Temporal knows: the next life need not tell it again. */
   z.object({ type: z.literal('reported') }),
@@ -42,8 +44,21 @@ export interface Journal {
   started(step: string, attempt: number): void
   spawned(step: string, identity: ProcessIdentity): void
   outcome(outcome: Outcome): void
-  interrupted(step: string): void
+  /** `by`: who ended it, if it was not the runner itself. */
+  interrupted(step: string, by?: 'watchdog'): void
+  /** Has the watchdog written that it ends this attempt? */
+  wasCut(step: string, attempt: number): boolean
   returned(): void
+}
+
+/** An attempt that started and has no outcome. */
+export interface RunningStep {
+  step: string
+  attempt: number
+  /** Absent if it was not spawned. */
+  identity?: ProcessIdentity
+  /** The watchdog has written that it ends it. */
+  cut: boolean
 }
 
 /** A journal as its reader sees it. */
@@ -51,7 +66,8 @@ export interface JournalRecord {
   file: string
   begun: Begun
   outcomes: Outcome[]
-  /** Steps that started and have no outcome. */
+  running: RunningStep[]
+  /** The steps of `running`. */
   interrupted: string[]
   /** Their process groups, as far as they were spawned. */
   identities: ProcessIdentity[]
@@ -65,6 +81,8 @@ export interface Journals {
   list(runId?: string): JournalRecord[]
   /** Notes that Temporal has been told. */
   markReported(record: JournalRecord): void
+  /** Notes, in another process than its writer's, what of it is about to be killed. */
+  markCut(record: JournalRecord, steps: readonly RunningStep[]): void
   /** Twice: nothing to do. */
   remove(runId: string): void
 }
@@ -90,14 +108,25 @@ export function createJournals(directory: string): Journals {
           .flatMap((name) => readJournal(join(place, name)) ?? [])
       })
     },
-    markReported(record) {
-      const lines = openSyncedLines(record.file)
-      lines.append({ type: 'reported' } satisfies Line)
-      lines.close()
+    markReported: (record) => appendLines(record, [{ type: 'reported' }]),
+    markCut(record, steps) {
+      appendLines(
+        record,
+        steps.map(({ step, attempt }) => ({ type: 'cut', step, attempt })),
+      )
     },
     remove(runId) {
       rmSync(directoryOf(runId), { recursive: true, force: true })
     },
+  }
+}
+
+function appendLines(record: JournalRecord, lines: readonly Line[]): void {
+  const synced = openSyncedLines(record.file)
+  try {
+    for (const line of lines) synced.append(line)
+  } finally {
+    synced.close()
   }
 }
 
@@ -124,6 +153,8 @@ function writeJournal(file: string, begun: Begun): Journal {
     spawned: (step, identity) => note({ type: 'spawned', step, identity }),
     outcome: (outcome) => append({ type: 'outcome', outcome }),
     interrupted: (step) => note({ type: 'interrupted', step }),
+    wasCut: (step, attempt) =>
+      readLines(file).some((line) => line.type === 'cut' && line.step === step && line.attempt === attempt),
     returned() {
       note({ type: 'returned' })
       synced.close()
@@ -132,15 +163,22 @@ function writeJournal(file: string, begun: Begun): Journal {
   }
 }
 
+function readLines(file: string): Line[] {
+  return parseLines(readFileSync(file, 'utf8')).flatMap((line) => Line.safeParse(line).data ?? [])
+}
+
 function readJournal(file: string): JournalRecord | undefined {
-  const lines = parseLines(readFileSync(file, 'utf8')).flatMap((line) => Line.safeParse(line).data ?? [])
+  const lines = readLines(file)
   const [begun] = lines
   if (begun?.type !== 'begun') return undefined
-  const record: JournalRecord = { file, begun, outcomes: [], interrupted: [], identities: [], returned: false, reported: false }
-  const running = new Map<string, ProcessIdentity | undefined>()
+  const empty = { running: [], outcomes: [], interrupted: [], identities: [] }
+  const record: JournalRecord = { file, begun, ...empty, returned: false, reported: false }
+  const running = new Map<string, RunningStep>()
   for (const line of lines) {
-    if (line.type === 'started') running.set(line.step, undefined)
-    if (line.type === 'spawned') running.set(line.step, line.identity)
+    if (line.type === 'started') running.set(line.step, { step: line.step, attempt: line.attempt, cut: false })
+    const found = line.type === 'spawned' || line.type === 'cut' ? running.get(line.step) : undefined
+    if (found !== undefined && line.type === 'spawned') found.identity = line.identity
+    if (found !== undefined && line.type === 'cut' && line.attempt === found.attempt) found.cut = true
     if (line.type === 'outcome') {
       record.outcomes.push(line.outcome)
       running.delete(line.outcome.step)
@@ -148,7 +186,8 @@ function readJournal(file: string): JournalRecord | undefined {
     if (line.type === 'returned') record.returned = true
     if (line.type === 'reported') record.reported = true
   }
+  record.running = [...running.values()]
   record.interrupted = [...running.keys()]
-  record.identities = [...running.values()].filter((identity) => identity !== undefined)
+  record.identities = record.running.flatMap(({ identity }) => identity ?? [])
   return record
 }

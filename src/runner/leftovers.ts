@@ -14,6 +14,11 @@ export async function killTagged(tag: string): Promise<void> {
   await killUntilGone(() => findTagged(tagVariable, tag))
 }
 
+/** The same for one step, by its name. */
+export async function killStepOf(workspace: { runId: string; epoch: number }, step: string, attempt: number): Promise<void> {
+  await killTaggedStep({ [tagVariable]: tagOf(workspace), BELAY_STEP: step, BELAY_ATTEMPT: String(attempt) })
+}
+
 /** The same for one step: others of its workspace may be running. `env` is the environment that it was given. */
 export async function killTaggedStep(env: Readonly<Record<string, string>>): Promise<void> {
   const names = [tagVariable, 'BELAY_STEP', 'BELAY_ATTEMPT']

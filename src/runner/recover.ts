@@ -8,6 +8,8 @@ import type { LogShipper } from './log-shipper.ts'
 
 export interface RecoverDeps {
   journals: Journals
+  /** Kills what is left in the cgroups of earlier lives. */
+  endEarlierGroups?: (() => Promise<void>) | undefined
   shipper: Pick<LogShipper, 'resume' | 'settle'>
   /**
    * Fails the activity of that task token as `RunnerRestarted`; an activity that is over is success. Tries for as long as
@@ -25,6 +27,7 @@ const shippingMs = 1_500
 export async function recover(deps: RecoverDeps): Promise<void> {
   const records = deps.journals.list().filter((record) => !record.reported)
   await killRemains(records)
+  await deps.endEarlierGroups?.()
   deps.shipper.resume()
   await deps.shipper.settle(shippingMs)
   await Promise.all(records.map((record) => report(deps, record)))

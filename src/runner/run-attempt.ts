@@ -1,4 +1,5 @@
 /** One attempt of one step, undo or `finally`, from its secrets to its outcome. */
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { BelayError, messageOf } from '../domain/errors.ts'
@@ -6,10 +7,11 @@ import type { BuildImage, Commands, EnvValue } from '../domain/plan.ts'
 import type { RunIdentity } from '../domain/run.ts'
 import type { StepChange } from '../domain/run-event.ts'
 import type { Image, Outcome, StepResult } from '../domain/step.ts'
+import type { StepGroup, StepGroups } from '../process/cgroup.ts'
 import type { Builder, BuildImageInput } from '../drivers/builders/builder.ts'
 import { chooseBuilder } from '../drivers/builders/choose-builder.ts'
 import type { RegistryAccess } from '../registry/registry.ts'
-import { endingOf, stopped, timedOut, type Ending } from './attempt-outcome.ts'
+import { endingOf, stopped, timedOut, withStruck, type Ending } from './attempt-outcome.ts'
 import type { Journal } from './journal.ts'
 import { keepArtifacts } from './keep-artifacts.ts'
 import type { LogShipper } from './log-shipper.ts'
@@ -39,6 +41,8 @@ export interface AttemptDeps {
   path: string
   user?: StepUser | undefined
   graceMs: number
+  /** The cgroups of steps; absent: there are none here. */
+  groups?: Pick<StepGroups, 'create' | 'endAll'> | undefined
   runUrl(runId: string): string
 }
 
@@ -86,17 +90,25 @@ export async function runAttempt(deps: AttemptDeps, input: AttemptInput): Promis
     log.end()
     throw error
   })
-  if (ending === 'interrupted') {
-    log.note(
-      `cut off: ${stopReasonOf(input.signal) === 'drained' ? 'the runner is being stopped' : 'the workspace was given out again'}`,
-    )
+  const wasCut = isDoubtful(ending) && input.journal.wasCut(step, attempt)
+  if (ending === 'interrupted' || wasCut) {
+    log.note(`cut off: ${wasCut ? 'the watchdog ended it, as nothing was heard of this runner' : whyStopped(input.signal)}`)
     log.end()
-    input.journal.interrupted(step)
+    input.journal.interrupted(step, wasCut ? 'watchdog' : undefined)
     return undefined
   }
   if (ending.status !== 'succeeded' && ending.reason !== undefined) log.note(ending.reason)
   log.end()
   return composeOutcome({ input, startedAt, ending, result, mask, log })
+}
+
+/** What a kill by the watchdog may look like: nothing good, and nothing that a person asked for. */
+function isDoubtful(ending: Ending): boolean {
+  return ending === 'interrupted' || (ending.status !== 'succeeded' && ending.status !== 'cancelled')
+}
+
+function whyStopped(signal: AbortSignal): string {
+  return stopReasonOf(signal) === 'drained' ? 'the runner is being stopped' : 'the workspace was given out again'
 }
 
 interface Work {
@@ -106,6 +118,7 @@ interface Work {
   /** The step's own variables; of a build its secrets, by their id. */
   own: Record<string, string>
   registry: RegistryAccess | undefined
+  group?: StepGroup | undefined
 }
 interface Done {
   ending: Ending
@@ -141,23 +154,45 @@ function wantedBy({ does, env }: AttemptInput): { env: AttemptInput['env']; regi
   return { env: Object.fromEntries(secrets.map(([id, secret]) => [id, { secret }])), registry: buildImage.registry !== undefined }
 }
 
+/** In a cgroup of its own, which ends with it: with all that it has left running, wherever that has gone. */
 async function carryOut(work: Work): Promise<Done> {
-  const { input, log } = work
+  const { deps, input, log } = work
   if (input.attempt > 1 && input.part === 'step') log.note('a further attempt: the workspace is as the last one left it')
+  let group: StepGroup | undefined
   try {
+    group = deps.groups?.create(groupNameOf(input))
+    const does = { ...work, group }
     const done =
-      'commands' in input.does ? await runLines(work, input.does.commands) : await runBuild(work, input.does.buildImage)
+      'commands' in input.does ? await runLines(does, input.does.commands) : await runBuild(does, input.does.buildImage)
+    const struck = limitsOf(group)
+    if (done.ending !== 'interrupted') done.ending = withStruck(done.ending, struck)
+    // It has coped; whoever reads its log may wonder why something in it did not work.
+    if (done.ending !== 'interrupted' && done.ending.status === 'succeeded') for (const message of struck) log.note(message)
     if (done.ending === 'interrupted' || done.ending.status !== 'succeeded' || input.artifacts === undefined) return done
     return await keepDeclared(work, done, input.artifacts)
   } catch (error) {
     const reason = stopReasonOf(input.signal)
     if (reason !== undefined) return { ending: stopped(reason) }
     if (hasCode(error, 'stale')) throw error
-    return { ending: { status: 'errored', reason: reasonOf(error) } }
+    const struck = limitsOf(group)
+    // A program of a build that is killed like that is the step's own fault, whatever the builder makes of it.
+    const status = struck.length > 0 ? 'failed' : 'errored'
+    return { ending: withStruck({ status, reason: reasonOf(error) }, struck) }
+  } finally {
+    await group?.end()
   }
 }
 
-async function runLines({ deps, input, log, own }: Work, commands: Commands): Promise<Done> {
+function limitsOf(group: StepGroup | undefined): string[] {
+  return (group?.struckLimits() ?? []).map(({ message }) => message)
+}
+
+/** The beginning is the run's id, by which `closeWorkspace` finds what is left; the end makes it one of its kind. */
+function groupNameOf({ run, epoch, part, step, attempt }: AttemptInput): string {
+  return [run.id, `e${String(epoch)}`, part, step, String(attempt), randomBytes(3).toString('hex')].join('.')
+}
+
+async function runLines({ deps, input, log, own, group }: Work, commands: Commands): Promise<Done> {
   const { dirs, timeoutMs, signal } = input
   const env = composeEnvironment({ ...input, own, path: deps.path, runUrl: deps.runUrl(input.run.id) })
   const end = await runCommand({
@@ -165,6 +200,7 @@ async function runLines({ deps, input, log, own }: Work, commands: Commands): Pr
     dirs,
     env,
     user: deps.user,
+    group,
     timeoutMs,
     graceMs: deps.graceMs,
     signal,
@@ -174,7 +210,7 @@ async function runLines({ deps, input, log, own }: Work, commands: Commands): Pr
   return { ending: endingOf(end, commands.lines, timeoutMs) }
 }
 
-async function runBuild({ deps, input, log, own, registry }: Work, written: BuildImage): Promise<Done> {
+async function runBuild({ deps, input, log, own, registry, group }: Work, written: BuildImage): Promise<Done> {
   const limit = AbortSignal.timeout(Math.min(input.timeoutMs, 2 ** 31 - 1))
   const signal = AbortSignal.any([input.signal, limit])
   mkdirSync(deps.scratch, { recursive: true, mode: 0o700 })
@@ -192,6 +228,7 @@ async function runBuild({ deps, input, log, own, registry }: Work, written: Buil
       env: deps.buildEnv,
       log: (line) => log.write(Buffer.from(`${line}\n`)),
       spawned: (identity) => input.journal.spawned(input.step, identity),
+      group,
       signal,
     })
     return { ending: { status: 'succeeded' }, result: { image } }

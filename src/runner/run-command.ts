@@ -5,6 +5,7 @@ import { isAbsolute, join, relative, resolve } from 'node:path'
 import { unlinkSync } from 'node:fs'
 import { BelayError } from '../domain/errors.ts'
 import type { Commands } from '../domain/plan.ts'
+import type { StepGroup } from '../process/cgroup.ts'
 import { isAlive, type ProcessIdentity } from '../process/identity.ts'
 import { spawnProcess, type Exit, type Spawned } from '../process/spawn.ts'
 import { killTaggedStep } from './leftovers.ts'
@@ -19,6 +20,8 @@ export interface RunCommandInput {
   /** The whole environment, with the tag that leftovers are found by. */
   env: Readonly<Record<string, string>>
   user?: StepUser | undefined
+  /** What it runs in; absent: a process group only. */
+  group?: StepGroup | undefined
   timeoutMs: number
   /** Between SIGTERM and SIGKILL. */
   graceMs: number
@@ -28,7 +31,7 @@ export interface RunCommandInput {
   spawned(identity: ProcessIdentity): void
 }
 
-/** How it ended; when this is returned nothing of the process group is left. */
+/** How it ended; when this is returned nothing of the process group, and of the cgroup, is left. */
 export type CommandEnd =
   | { type: 'exited'; exitCode: number; line: number | undefined }
   | { type: 'signalled'; signal: string; line: number | undefined }
@@ -51,7 +54,8 @@ export async function runCommand(input: RunCommandInput): Promise<CommandEnd> {
   const scriptFile = writeScript(dirs.tmp, composeScript(commands.lines, progressFile), input.user)
   try {
     const shell = shellArgs(commands.shell, scriptFile)
-    const child = await spawnProcess({ ...shell, cwd, env, user: input.user, output: (chunk) => input.output(chunk) })
+    const { user, group } = input
+    const child = await spawnProcess({ ...shell, cwd, env, user, group, output: (chunk) => input.output(chunk) })
     await noteSpawned(child, input)
     const exit = await waitForEnd(child, input)
     if ('type' in exit && exit.type === 'stopped') return exit

@@ -1,14 +1,16 @@
 /** What segments and scripts have in common: the workspace is ours, older work on it has ended, a slot and a journal are held. */
 import type { WorkspaceRef } from '../contract/activities.ts'
+import { CutShort } from './cut-short.ts'
 import type { Journal } from './journal.ts'
 import type { RunnerDeps, Task } from './runner-deps.ts'
 import { precedence } from './slots.ts'
+import { stopReasonOf, stopWith } from './stop.ts'
 import type { WorkspaceDirs } from './workspace/workspaces.ts'
 
 export interface WorkPlace {
   dirs: WorkspaceDirs
   journal: Journal
-  /** Says stop for the task, for the runner, or for newer work. */
+  /** Says stop for the task, for the runner, for newer work, or because the watchdog has cut a part of this one. */
   signal: AbortSignal
 }
 
@@ -21,7 +23,7 @@ export interface WorkOrder {
 
 /**
  * Does the work in its place; with `place.signal` aborted already if it was stopped before there was a slot. Throws `stale`
- * or `not_found` as the lease says, before anything else happens.
+ * or `not_found` as the lease says, before anything else happens, and `CutShort` if the watchdog has ended a part of it.
  */
 export async function doWork<T>(
   deps: RunnerDeps,
@@ -32,14 +34,17 @@ export async function doWork<T>(
   const { workspace } = order
   const dirs = await deps.workspaces.lease(workspace)
   const entry = deps.inFlight.enter({ ...workspace, name: order.name })
-  const signal = AbortSignal.any([task.signal, deps.draining, entry.signal])
+  const cut = new AbortController()
+  const signal = AbortSignal.any([task.signal, deps.draining, entry.signal, cut.signal])
   try {
     await entry.clear
-    const journal = deps.journals.begin({ ...workspace, work: order.work, token: task.token })
+    const written = deps.journals.begin({ ...workspace, work: order.work, token: task.token })
+    const short = new CutShort()
+    const journal = noteCuts(written, short, () => stopWith(cut, 'lost'))
     try {
       const giveBack = await deps.slots.take(precedence[order.work], signal)
       try {
-        return await work({ dirs, journal, signal })
+        return await orCutShort(work({ dirs, journal, signal }), short, task)
       } finally {
         giveBack?.()
       }
@@ -49,4 +54,31 @@ export async function doWork<T>(
   } finally {
     entry.leave()
   }
+}
+
+/** The first cut stops the rest: it has been cut as well, or is about to be. */
+function noteCuts(journal: Journal, short: CutShort, stop: () => void): Journal {
+  return {
+    ...journal,
+    outcome(outcome) {
+      journal.outcome(outcome)
+      short.outcomes.push(outcome)
+    },
+    interrupted(step, by) {
+      journal.interrupted(step, by)
+      if (by === undefined) return
+      short.interrupted.push(step)
+      stop()
+    },
+  }
+}
+
+/** Once somebody has cancelled it there is nothing to run again. */
+async function orCutShort<T>(work: Promise<T>, short: CutShort, task: Task): Promise<T> {
+  const wasCut = () => short.interrupted.length > 0 && stopReasonOf(task.signal) !== 'cancelled'
+  const result = await work.catch((error: unknown) => {
+    throw wasCut() ? short : error
+  })
+  if (wasCut()) throw short
+  return result
 }

@@ -28,6 +28,8 @@ export interface RunnerInput {
   path: string
   user?: { uid: number; gid: number }
   graceMs: number
+  /** Of each step. */
+  limits: { memoryBytes?: number; pids?: number }
   ready: string
 }
 

@@ -7,13 +7,15 @@ import { formatAddress } from '../../config/scalars.ts'
 import { adminTokenFile } from '../../config/token-files.ts'
 import { stopLeftovers } from '../../embedded/supervisor/part-files.ts'
 import { supervise, type Supervisor } from '../../embedded/supervisor/supervise.ts'
+import { refuseLimits } from '../../process/cgroup.ts'
+import { findCgroups } from '../../process/find-cgroups.ts'
 import type { Io } from '../io.ts'
 import { takeDataDirectory } from './data-directory.ts'
 import { takeListen } from './listen.ts'
 import { resolveTemporal } from './resolve-temporal.ts'
 import { findStepUser } from './step-user.ts'
 import { removeUpState, writeUpState } from './up-file.ts'
-import { serverUrlOf, upParts } from './up-parts.ts'
+import { serverUrlOf, stepLimitsOf, upParts } from './up-parts.ts'
 import { createUpPrinter, type UpPrinter } from './up-printer.ts'
 
 export interface UpFlags {
@@ -40,6 +42,7 @@ export async function serveUp(flags: UpFlags, io: Io): Promise<void> {
   })
   const loaded = await loadConfig({ file: flags.config, data: flags.data, env, cwd: io.cwd })
   const config = await takeListen(loaded.config, flags.listen)
+  refuseLimits(findCgroups(), stepLimitsOf(config))
   const user = findStepUser()
   const places = placesOf(config.data, { work: findWorkDirectory(env), root: user !== undefined })
   const lock = takeDataDirectory(places, { root: user !== undefined })

@@ -75,6 +75,7 @@ function runner({ config, places, temporal, user, env }: UpPartsOptions): Part {
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     ...(user === undefined ? {} : { user }),
     graceMs: defaults.graceMs,
+    limits: stepLimitsOf(config),
     ready: partFiles(places.partLogs, 'runner').ready,
   }
   return childPart({
@@ -88,6 +89,12 @@ function runner({ config, places, temporal, user, env }: UpPartsOptions): Part {
     readyTimeoutMs,
     stopGraceMs: 8500,
   })
+}
+
+/** What the operator allows a step. */
+export function stepLimitsOf({ runners }: Config): { memoryBytes?: number; pids?: number } {
+  const { memoryBytes, pids } = runners
+  return { ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(pids === undefined ? {} : { pids }) }
 }
 
 function program(role: string, ...args: string[]): { file: string; args: string[] } {

@@ -1,5 +1,6 @@
 import type { BuildImage } from '../../domain/plan.ts'
 import type { Image } from '../../domain/step.ts'
+import type { StepGroup } from '../../process/cgroup.ts'
 import type { ProcessIdentity } from '../../process/identity.ts'
 import type { RegistryAccess } from '../../registry/registry.ts'
 
@@ -23,6 +24,8 @@ export interface BuildImageInput<Build extends BuildImage = BuildImage> {
   log(line: string): void
   /** Called with each program before it does anything: what is killed if this runner dies. */
   spawned(identity: ProcessIdentity): void
+  /** The cgroup that each program is started in; absent: none. */
+  group?: StepGroup | undefined
   signal: AbortSignal
 }
 

@@ -3,7 +3,7 @@ import { BelayError } from '../../domain/errors.ts'
 import { spawnProcess } from '../../process/spawn.ts'
 import type { BuildImageInput } from './builder.ts'
 
-export interface ProgramInput extends Pick<BuildImageInput, 'workspace' | 'signal' | 'spawned' | 'log'> {
+export interface ProgramInput extends Pick<BuildImageInput, 'workspace' | 'signal' | 'spawned' | 'log' | 'group'> {
   file: string
   args: readonly string[]
   env: Readonly<Record<string, string>>
@@ -23,7 +23,7 @@ const graceMs = 5_000
 
 /** Resolves with how it ended; aborted: everything of it is stopped, then the signal's reason is thrown. `missing_part`: it is not here. */
 export async function runProgram(input: ProgramInput): Promise<ProgramEnd> {
-  const { file, args, workspace, env, signal } = input
+  const { file, args, workspace, env, signal, group } = input
   signal.throwIfAborted()
   const lines: string[] = []
   let rest = ''
@@ -39,7 +39,7 @@ export async function runProgram(input: ProgramInput): Promise<ProgramEnd> {
     rest = (parts.pop() ?? '').slice(0, longestLine)
     for (const part of parts) take(part.replace(/\r$/, ''))
   }
-  const child = await spawnProcess({ file, args, cwd: workspace, env, output })
+  const child = await spawnProcess({ file, args, cwd: workspace, env, output, group })
   input.spawned(child.identity)
   const stop = (): void => void child.stop(graceMs)
   signal.addEventListener('abort', stop, { once: true })

@@ -6,9 +6,12 @@ import { join } from 'node:path'
 import type { OpenedWorkspace, SegmentInput } from '../../contract/activities.ts'
 import type { PlanStep } from '../../domain/plan.ts'
 import type { Builder } from '../../drivers/builders/builder.ts'
+import type { StepLimits } from '../../process/cgroup-limits.ts'
+import { findCgroups } from '../../process/find-cgroups.ts'
 import { createRunner, type Runner } from '../create-runner.ts'
 import type { Task } from '../runner-deps.ts'
 import { createServerClient } from '../server-client.ts'
+import { openRunnerGroups } from '../step-groups.ts'
 import { stopWith, type StopReason } from '../stop.ts'
 import { createWorkspaces } from '../workspace/workspaces.ts'
 import { planOf, runOf } from './plan.ts'
@@ -37,9 +40,11 @@ export interface RunnerBench {
 export interface RunnerBenchOptions {
   repository: { url: string; sha: string }
   builders: readonly Builder[]
+  /** What a step may use; given, steps run in real cgroups. */
+  limits?: StepLimits
 }
 
-export async function startRunnerBench({ repository, builders }: RunnerBenchOptions): Promise<RunnerBench> {
+export async function startRunnerBench({ repository, builders, limits }: RunnerBenchOptions): Promise<RunnerBench> {
   const place = mkdtempSync(join(tmpdir(), 'belay-runner-'))
   const server = await startRunnerApiDouble()
   const runners: Runner[] = []
@@ -63,6 +68,7 @@ export async function startRunnerBench({ repository, builders }: RunnerBenchOpti
         images: join(place, 'images'),
         buildEnv: { PATH: process.env['PATH'] ?? '' },
         workspaces,
+        ...(limits === undefined ? {} : { groups: openRunnerGroups(join(place, 'runner'), findCgroups(), limits) }),
         builders,
         server: client,
         path: process.env['PATH'] ?? '',
