@@ -8,9 +8,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { startGitServer, type GitServer } from '../test/helpers/git-server.ts'
 import { until } from '../test/helpers/until.ts'
 import type { RunnerActivities, SegmentInput } from '../src/contract/activities.ts'
+import { failureTypes } from '../src/contract/failures.ts'
 import { runnerQueue, taskQueues } from '../src/contract/task-queues.ts'
 import { findTemporal } from '../src/embedded/temporal/find-temporal.ts'
 import { startTemporal, type TemporalServer } from '../src/embedded/temporal/start-temporal.ts'
+import { cutSteps } from '../src/runner/cut-steps.ts'
 import { commandsStep, planOf, runOf } from '../src/runner/testing/plan.ts'
 import { startRunnerApiDouble, type RunnerApiDouble } from '../src/runner/testing/runner-api-double.ts'
 import { silentLog } from '../src/runner/testing/wait-for.ts'
@@ -137,6 +139,29 @@ it('drains when it is stopped, and its next life goes on in the same directory',
   runner = await start(runnerOptions())
   const result = await (await startSegment(2)).result()
   expect(result).toMatchObject({ ended: 'complete', outcomes: [{ step: 'a', epoch: 2, status: 'succeeded' }] })
+}, 60_000)
+
+it('says that a step was interrupted, not that it failed, when the watchdog has ended it', async () => {
+  const lines = ['echo b >> begun', 'test "$(wc -l < begun)" = 2 || sleep 600']
+  server.plans.set(planDigest, planOf([commandsStep('a', ['true']), commandsStep('b', lines, { needs: ['a'] })]))
+  runner = await start(runnerOptions())
+  await open()
+  const handle = await startSegment()
+  await until('the step has begun', () => existsSync(checkout('begun')))
+  expect(await cutSteps(join(base, 'runner'))).toEqual([`${runId}/b`])
+  const cause: unknown = await handle.result().catch((error: unknown) => (error instanceof Error ? error.cause : undefined))
+  expect(cause).toMatchObject({
+    type: failureTypes.runnerRestarted,
+    details: [{ interrupted: ['b'], outcomes: [{ step: 'a', status: 'succeeded' }] }],
+  })
+  const result = await (await startSegment(2)).result()
+  expect(result).toMatchObject({
+    ended: 'complete',
+    outcomes: [
+      { step: 'a', epoch: 1, status: 'succeeded' },
+      { step: 'b', epoch: 2, attempt: 1, status: 'succeeded' },
+    ],
+  })
 }, 60_000)
 
 it('lets no second runner into its directory', async () => {

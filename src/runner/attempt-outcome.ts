@@ -47,6 +47,11 @@ export function withStruck(ending: Exclude<Ending, 'interrupted'>, struck: reado
   return { ...ending, reason: [...struck, ...(ending.reason === undefined ? [] : [ending.reason])].join('; ') }
 }
 
+/** What a kill by the watchdog may look like: nothing good, and nothing that a person asked for. */
+export function isDoubtful(ending: Ending): boolean {
+  return ending === 'interrupted' || (ending.status !== 'succeeded' && ending.status !== 'cancelled')
+}
+
 function placeOf(line: number | undefined, lines: readonly string[]): string {
   return line === undefined || lines.length === 1 ? 'the command' : `line ${String(line)}`
 }

@@ -1,5 +1,4 @@
 /** One attempt of one step, undo or `finally`, from its secrets to its outcome. */
-import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { BelayError, messageOf } from '../domain/errors.ts'
@@ -11,7 +10,8 @@ import type { StepGroup, StepGroups } from '../process/cgroup.ts'
 import type { Builder, BuildImageInput } from '../drivers/builders/builder.ts'
 import { chooseBuilder } from '../drivers/builders/choose-builder.ts'
 import type { RegistryAccess } from '../registry/registry.ts'
-import { endingOf, stopped, timedOut, withStruck, type Ending } from './attempt-outcome.ts'
+import { groupNameOf, limitsOf } from './attempt-group.ts'
+import { endingOf, isDoubtful, stopped, timedOut, withStruck, type Ending } from './attempt-outcome.ts'
 import type { Journal } from './journal.ts'
 import { keepArtifacts } from './keep-artifacts.ts'
 import type { LogShipper } from './log-shipper.ts'
@@ -102,11 +102,6 @@ export async function runAttempt(deps: AttemptDeps, input: AttemptInput): Promis
   return composeOutcome({ input, startedAt, ending, result, mask, log })
 }
 
-/** What a kill by the watchdog may look like: nothing good, and nothing that a person asked for. */
-function isDoubtful(ending: Ending): boolean {
-  return ending === 'interrupted' || (ending.status !== 'succeeded' && ending.status !== 'cancelled')
-}
-
 function whyStopped(signal: AbortSignal): string {
   return stopReasonOf(signal) === 'drained' ? 'the runner is being stopped' : 'the workspace was given out again'
 }
@@ -160,7 +155,7 @@ async function carryOut(work: Work): Promise<Done> {
   if (input.attempt > 1 && input.part === 'step') log.note('a further attempt: the workspace is as the last one left it')
   let group: StepGroup | undefined
   try {
-    group = deps.groups?.create(groupNameOf(input))
+    group = deps.groups?.create(groupNameOf({ ...input, runId: input.run.id }))
     const does = { ...work, group }
     const done =
       'commands' in input.does ? await runLines(does, input.does.commands) : await runBuild(does, input.does.buildImage)
@@ -181,15 +176,6 @@ async function carryOut(work: Work): Promise<Done> {
   } finally {
     await group?.end()
   }
-}
-
-function limitsOf(group: StepGroup | undefined): string[] {
-  return (group?.struckLimits() ?? []).map(({ message }) => message)
-}
-
-/** The beginning is the run's id, by which `closeWorkspace` finds what is left; the end makes it one of its kind. */
-function groupNameOf({ run, epoch, part, step, attempt }: AttemptInput): string {
-  return [run.id, `e${String(epoch)}`, part, step, String(attempt), randomBytes(3).toString('hex')].join('.')
 }
 
 async function runLines({ deps, input, log, own, group }: Work, commands: Commands): Promise<Done> {

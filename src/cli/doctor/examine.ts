@@ -6,12 +6,13 @@ import type { Io } from '../io.ts'
 import { findUpState } from '../up/up-file.ts'
 import type { Finding, Machine } from './check.ts'
 import { checkDatabase, checkEngines, checkHaproxy, checkRegistries } from './outside.ts'
+import { checkCgroups } from './cgroups.ts'
 import { checkData, checkDisk, checkPorts, checkTrust } from './machine.ts'
 import { checkBundle, checkGit, checkNode, checkTemporal } from './programs.ts'
 
 const checks = [
   ...[checkNode, checkGit, checkTemporal, checkBundle, checkEngines, checkHaproxy],
-  ...[checkRegistries, checkDatabase, checkData, checkDisk, checkPorts, checkTrust],
+  ...[checkRegistries, checkDatabase, checkData, checkDisk, checkPorts, checkCgroups, checkTrust],
 ]
 
 /** Looks at everything and changes nothing. */
