@@ -45,6 +45,8 @@ describe('usage', () => {
     ['a release that is not said', ['deploy', 'production'], "missing required argument 'release'"],
     ['a token without a role', ['token', 'create', 'ci'], "required option '-r, --role <role>' not specified"],
     ['a role that is not there', ['token', 'create', 'ci', '--role', 'root'], 'viewer, operator, approver, admin, runner'],
+    ['memory of a step without a unit', ['worker', 'runner', '-u', 'http://x', '--step-memory', '2048'], 'such as 512M or 2G'],
+    ['too few processes of a step', ['worker', 'runner', '-u', 'http://x', '--step-pids', '4'], 'A number from 16 to 100000'],
     ['a listen address without port', ['up', '--listen', 'localhost'], '--listen localhost is not host:port'],
   ])('%s is exit 2 and says why', async (_, args, message) => {
     await mkdir(join(cwd, '.git'))

@@ -39,7 +39,7 @@ environments:
     env: { MODE: test, DATABASE_URL: { from_secret: staging_db } }
 secrets:
   staging_db: { provider: env, name: STAGING_DB, projects: [shop], branches: [main] }
-runners: { slots: 3, labels: [linux] }
+runners: { slots: 3, labels: [linux], memory: 2G, pids: 1024 }
 `
 
 function parse(text: string, env: NodeJS.ProcessEnv = { NEW: 'from the environment' }) {
@@ -92,7 +92,7 @@ test('reads a whole file: references resolved, durations in ms, paths absolute',
         branches: ['main'],
       },
     },
-    runners: { slots: 3, labels: ['linux'] },
+    runners: { slots: 3, labels: ['linux'], memoryBytes: 2 * 1024 ** 3, pids: 1024 },
     registries: {},
   })
 })
@@ -307,6 +307,8 @@ describe('says where and what is wrong', () => {
       ['5:9: projects.shop.webhook_secret.0: the file', 'cannot be read (ENOENT)'],
     ],
     ['slots below one', `${shop}runners: { slots: 0 }`, ['4:19: runners.slots: ']],
+    ['a step of too few processes', `${shop}runners: { pids: 4 }`, ['4:18: runners.pids: ']],
+    ['memory without a unit', `${shop}runners: { memory: 2048 }`, ['4:20: runners.memory: ']],
     ['a key written twice', `${shop}${shop}`, ['4:1: Map keys must be unique', 'merge the two']],
     ['tabs', 'projects:\n\tshop: {}', ['2:1: ', 'Indent with spaces']],
     ['a bomb of aliases', `a: &a [x,x,x,x,x,x,x,x,x,x]\n${bomb()}`, ['1:1: ']],
