@@ -57,6 +57,21 @@ describe('journal', () => {
     expect(journals.list()[0]?.reported).toBe(true)
   })
 
+  it('is told by another process which attempts that one is about to end', () => {
+    const journal = begin()
+    journal.started('build', 1)
+    journal.outcome(outcome)
+    journal.started('test', 2)
+    const [record] = createJournals(directory).list()
+    if (record === undefined) throw new Error('no record')
+    expect(record.running).toEqual([{ step: 'test', attempt: 2, cut: false }])
+    createJournals(directory).markCut(record, record.running)
+    journal.spawned('test', identity)
+    expect(['build', 'test'].map((step) => journal.wasCut(step, 2))).toEqual([false, true])
+    expect(journal.wasCut('test', 1)).toBe(false)
+    expect(journals.list()[0]).toMatchObject({ interrupted: ['test'], running: [{ step: 'test', cut: true, identity }] })
+  })
+
   it('ignores a file whose first line is no journal', () => {
     begin()
     truncateSync(fileOf(), 8)

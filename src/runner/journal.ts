@@ -2,7 +2,7 @@
  * What this runner was doing, one file per activity: enough for the next life to stop what is left of it, to tell
  * Temporal at once, and to do nothing twice that had finished.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { Outcome } from '../domain/step.ts'
@@ -108,25 +108,19 @@ export function createJournals(directory: string): Journals {
           .flatMap((name) => readJournal(join(place, name)) ?? [])
       })
     },
-    markReported: (record) => appendLines(record, [{ type: 'reported' }]),
+    markReported(record) {
+      const lines = openSyncedLines(record.file)
+      lines.append({ type: 'reported' } satisfies Line)
+      lines.close()
+    },
     markCut(record, steps) {
-      appendLines(
-        record,
-        steps.map(({ step, attempt }) => ({ type: 'cut', step, attempt })),
-      )
+      const lines = steps.map(({ step, attempt }) => JSON.stringify({ type: 'cut', step, attempt } satisfies Line))
+      // Not synced: it is for a runner that still lives, and must not wait for a disk that may be the trouble.
+      appendFileSync(record.file, `\n${lines.join('\n')}\n`)
     },
     remove(runId) {
       rmSync(directoryOf(runId), { recursive: true, force: true })
     },
-  }
-}
-
-function appendLines(record: JournalRecord, lines: readonly Line[]): void {
-  const synced = openSyncedLines(record.file)
-  try {
-    for (const line of lines) synced.append(line)
-  } finally {
-    synced.close()
   }
 }
 
