@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { findUpState } from '../../src/cli/up/up-file.ts'
 import { findIdentity, findTagged } from '../../src/process/identity.ts'
 import { outline, startScenario, type Scenario } from '../helpers/scenario.ts'
 import { skipUnless } from '../helpers/skips.ts'
@@ -76,8 +77,11 @@ test('a restart of Temporal ends no step', async () => {
 `)
   const [step = ''] = await scenario.noted('restart')
   const before = scenario.system.kill('temporal')
-  await until('another Temporal is there', () => scenario.system.pid('temporal') !== before)
-  await until('it answers', async () => (await scenario.system.client.getRun({ id })).status === 'running')
+  // It is written down once it answers.
+  await until('another Temporal is there', () => {
+    const now = findUpState(scenario.system.data)?.parts['temporal']
+    return now !== undefined && now !== before
+  })
   expect(findIdentity(Number(step))).toBeDefined()
   writeFileSync(join(scenario.notes, 'go'), '')
   expect(outline(await scenario.end(id))).toEqual(['wait: succeeded'])
