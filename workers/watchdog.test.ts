@@ -7,12 +7,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { cgroupsMissing } from '../test/helpers/cgroups.ts'
 import { skipUnless } from '../test/helpers/skips.ts'
 import { until } from '../test/helpers/until.ts'
+import { findCgroups } from '../src/process/find-cgroups.ts'
 import { isAlive } from '../src/process/identity.ts'
 import { spawnProcess, type Spawned } from '../src/process/spawn.ts'
 import { createJournals, type Journal } from '../src/runner/journal.ts'
 import { tagOf, tagVariable } from '../src/runner/leftovers.ts'
+import { endGroupsOf, findGroupPlaces, openRunnerGroups } from '../src/runner/step-groups.ts'
 import { silentLog } from '../src/runner/testing/wait-for.ts'
 import { endEarlierWatchdog, startWatched, type Watched } from '../src/runner/watched.ts'
 
@@ -36,6 +39,7 @@ afterEach(async () => {
   await watched?.release()
   watched = undefined
   await Promise.all(steps.map((step) => step.stop(0)))
+  await endGroupsOf(directory)
   rmSync(directory, { recursive: true, force: true })
 })
 
@@ -119,6 +123,23 @@ describe('the watchdog', () => {
     await isOver(child)
     expect(isAlive(running.step.identity)).toBe(false)
     expect(createJournals(join(directory, 'journal')).list()).toMatchObject([{ interrupted: ['hang'], outcomes: [] }])
+  })
+
+  it('leaves no cgroup of a runner that has died, whatever is in it', async () => {
+    const missing = cgroupsMissing()
+    skipUnless(missing === undefined, missing ?? '')
+    const { steps: groups } = openRunnerGroups(directory, findCgroups(), { pids: 64 })
+    const stray = await spawnProcess({
+      ...{ file: 'sh', args: ['-c', 'trap "" TERM; while :; do sleep 1; done'], cwd: directory },
+      ...{ env: { PATH: process.env['PATH'] ?? '' }, group: groups?.create('not-in-any-journal') },
+    })
+    steps.push(stray)
+    const child = startWatchdog()
+    child.disconnect()
+    await isOver(child)
+    expect(isAlive(stray.identity)).toBe(false)
+    expect(findGroupPlaces(directory).filter((place) => existsSync(place))).toEqual([])
+    expect(findGroupPlaces(directory)).toHaveLength(2)
   })
 
   it('goes without a word when the runner ends in order, and not before', async () => {

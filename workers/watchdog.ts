@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { messageOf } from '../src/domain/errors.ts'
 import { cutSteps } from '../src/runner/cut-steps.ts'
 import type { Log } from '../src/runner/log.ts'
+import { endGroupsOf } from '../src/runner/step-groups.ts'
 
 export interface WatchdogOptions {
   /** The runner's own directory. */
@@ -41,7 +42,9 @@ export async function start({ directory, silenceMs = 7_000, log = pino({ name: '
     // Over and over: what it begins while it is cut off has to end as well.
     if (runner.silentMs() >= silenceMs) await cut(directory, 'nothing was heard of the runner', log)
   }
-  if (runner.state() === 'gone') await cut(directory, 'the runner is gone', log)
+  if (runner.state() === 'released') return
+  await cut(directory, 'the runner is gone', log)
+  await endGroupsOf(directory)
 }
 
 function listen() {

@@ -40,6 +40,13 @@ export function openRunnerGroups(directory: string, cgroups: Cgroups, limits: St
   }
 }
 
+/** For the watchdog of a runner that has died: what is left in its groups, and the groups themselves. */
+export async function endGroupsOf(directory: string): Promise<void> {
+  const parents = findGroupPlaces(directory)
+  await endGroups(parents)
+  for (const parent of parents) removeIfEmpty(parent)
+}
+
 /** Nothing but groups of our own making is ever named, whatever the file says. */
 export function findGroupPlaces(directory: string): string[] {
   try {

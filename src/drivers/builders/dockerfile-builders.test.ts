@@ -6,9 +6,11 @@ import { gunzipSync } from 'node:zlib'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { baseImages, ensureBaseImages } from '../../../test/helpers/base-images.ts'
+import { cgroupsMissing, openTestGroups } from '../../../test/helpers/cgroups.ts'
 import { engineMissing } from '../../../test/helpers/engine.ts'
 import { registryMissing, startRegistry, type RunningRegistry } from '../../../test/helpers/registry.ts'
 import { skipUnless } from '../../../test/helpers/skips.ts'
+import { until } from '../../../test/helpers/until.ts'
 import type { BuildDockerfile } from '../../domain/plan.ts'
 import type { Image } from '../../domain/step.ts'
 import { findIdentity, type ProcessIdentity } from '../../process/identity.ts'
@@ -265,6 +267,27 @@ describe.each([
     abort.abort(new Error('stopped by a person'))
     await expect(building).rejects.toThrow('stopped by a person')
     expect(spawned.filter(({ pid, startTime }) => findIdentity(pid)?.startTime === startTime)).toEqual([])
+  })
+
+  test('has its programs in the cgroup that it is given, and leaves nothing in it when it is stopped', async () => {
+    const none = cgroupsMissing()
+    skipUnless(none === undefined, none ?? '')
+    put('Dockerfile', 'ARG BASE\nFROM ${BASE}\nRUN sleep 600\n')
+    const opened = openTestGroups()
+    try {
+      const group = opened.groups.create('build')
+      const abort = new AbortController()
+      const name = builder.name === 'pack' ? 'auto' : builder.name
+      const building = builder.build({ ...inputOf(name, { signal: abort.signal }), group })
+      building.catch(() => undefined)
+      await until('it runs', () => lines.some((line) => line.includes('sleep 600')))
+      expect(group.members()).toContain(spawned.at(-1)?.pid)
+      abort.abort(new Error('stopped by a person'))
+      await expect(building).rejects.toThrow('stopped by a person')
+      expect(group.members()).toEqual([])
+    } finally {
+      await opened.end()
+    }
   })
 })
 
