@@ -3,6 +3,7 @@ import { pino, type Logger } from 'pino'
 import type { Config } from '../src/config/config.ts'
 import { BelayError, messageOf } from '../src/domain/errors.ts'
 import { createApp } from '../src/server/app.ts'
+import { startCleanUp } from '../src/server/clean-up.ts'
 import { startDispatcher } from '../src/server/dispatcher.ts'
 import { createOrchestrator } from '../src/server/orchestrator.ts'
 import { startOutbox } from '../src/server/outbox.ts'
@@ -39,12 +40,13 @@ export async function start(options: ServerOptions): Promise<RunningServer> {
   const dispatcher = startDispatcher(deps)
   const poller = startPolling(deps)
   const outbox = startOutbox(deps)
+  const cleaning = startCleanUp(deps)
   log.info({ url }, 'server is ready')
   return {
     url,
     async stop() {
       await app.close()
-      await Promise.all([dispatcher.stop(), poller.stop(), outbox.stop()])
+      await Promise.all([dispatcher.stop(), poller.stop(), outbox.stop(), cleaning.stop()])
       await orchestrator.close()
       log.info('server has stopped')
     },

@@ -69,6 +69,8 @@ export function createClient(options: ClientOptions) {
     listRunners: () => call(routes.listRunners),
     listAudit: (query: PageQuery = {}) => call(routes.listAudit, { query }),
     listProjects: () => call(routes.listProjects),
+    previewGc: () => call(routes.previewGc),
+    runGc: () => call(routes.runGc),
     listTokens: (query: PageQuery = {}) => call(routes.listTokens, { query }),
     createToken: (body: CreateToken) => call(routes.createToken, { body }),
     revokeToken: async (name: string): Promise<void> => {

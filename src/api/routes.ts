@@ -9,6 +9,7 @@ import {
   Rollback,
   RollbackAccepted,
 } from './environment-schemas.ts'
+import { GcReport } from './gc-schemas.ts'
 import { LogQuery, StepParams } from './log-schemas.ts'
 import { AuditPage, DeliveryPage, Health, ProjectList, ProjectPageQuery, ReleasePage, RunnerList } from './operator-schemas.ts'
 import { PageQuery } from './pages.ts'
@@ -180,5 +181,8 @@ export const routes = {
     response: CreatedToken,
   },
   revokeToken: { method: 'DELETE', path: '/api/v1/tokens/:name', access: 'admin', params: TokenParams, status: 204 },
+  /** What a clean-up would remove now. */
+  previewGc: { method: 'GET', path: '/api/v1/gc', access: 'admin', status: 200, response: GcReport },
+  runGc: { method: 'POST', path: '/api/v1/gc', access: 'admin', status: 200, response: GcReport },
   listProjects: { method: 'GET', path: '/api/v1/projects', access: 'viewer', status: 200, response: ProjectList },
 } as const satisfies Record<string, Route>

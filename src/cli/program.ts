@@ -5,6 +5,7 @@ import { deployCommand } from './deploy.ts'
 import { doctorCommand } from './doctor.ts'
 import { envsCommand } from './envs.ts'
 import { paint } from './format.ts'
+import { gcCommand } from './gc.ts'
 import { healthCommand } from './health.ts'
 import { initCommand } from './init.ts'
 import type { Io } from './io.ts'
@@ -46,6 +47,7 @@ function createProgram(io: Io): Command {
     ...[retryCommand(io), skipCommand(io)],
     ...[envsCommand(io), releasesCommand(io), deployCommand(io), rollbackCommand(io)],
     ...[tokenCommand(io), doctorCommand(io), healthCommand(io)],
+    ...[gcCommand(io)],
   ]
   for (const command of commands) program.addCommand(command)
   settle(program, io)

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { defaults } from '../domain/defaults.ts'
 import { Duration, ListenAddress, Size } from './scalars.ts'
 
 /** Names that people choose; they end in URLs, file names and workflow ids. */
@@ -125,6 +126,25 @@ const Registry = z.strictObject({ url: RegistryUrl, username: z.string().min(1).
 /** Processes and threads of a step. */
 export const StepPids = z.int().min(16).max(100_000)
 
+/** What a run has left is needed for as long as its runner may come back to it. */
+const KeepTime = Duration.refine((ms) => ms >= leastKeepMs, { error: 'expected at least 1d' })
+const leastKeepMs = 24 * 60 * 60_000
+
+const KeepTimes = z
+  .strictObject({
+    logs: KeepTime.default(defaults.keep.logsMs),
+    runs: KeepTime.default(defaults.keep.runsMs),
+    artifacts: KeepTime.default(defaults.keep.artifactsMs),
+    deliveries: KeepTime.default(defaults.keep.deliveriesMs),
+  })
+  .superRefine((keep, context) => {
+    for (const key of ['logs', 'artifacts'] as const) {
+      if (keep[key] <= keep.runs) continue
+      const hint = 'What belongs to a run goes with it: raise `runs`, or lower this one.'
+      context.addIssue({ code: 'custom', path: [key], message: 'longer than runs are kept', params: { hint } })
+    }
+  })
+
 /** `belay.config.yml` as it is written; what is absent gets its default here. */
 export const ConfigFile = z.strictObject({
   data: z.string().min(1).optional(),
@@ -144,6 +164,7 @@ export const ConfigFile = z.strictObject({
       pids: StepPids.optional(),
     })
     .prefault({}),
+  keep: KeepTimes.prefault({}),
 })
 export type ConfigFile = z.infer<typeof ConfigFile>
 
@@ -153,6 +174,7 @@ export const knownKeys: Readonly<Record<string, readonly string[]>> = {
   temporal: ['address', 'namespace'],
   runners: ['slots', 'labels', 'memory', 'pids'],
   database: ['url'],
+  keep: Object.keys(KeepTimes.shape),
   'registries.*': Object.keys(Registry.shape),
   'projects.*': Object.keys(Project.shape),
   'environments.*': Object.keys(Environment.shape),

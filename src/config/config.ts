@@ -1,3 +1,4 @@
+import type { Keep } from '../domain/keep.ts'
 import type { EnvValue, HealthCheck } from '../domain/plan.ts'
 
 /** The operator's configuration, parsed once: references resolved, durations in ms, paths absolute. */
@@ -16,6 +17,8 @@ export interface Config {
   /** `memoryBytes`, `pids`: of each step; absent: no limit. */
   runners: { slots: number; labels: string[]; memoryBytes?: number; pids?: number }
   registries: Readonly<Record<string, RegistryConfig>>
+  /** How long what is kept; absent: `defaults.keep`. */
+  keep?: Keep
   /** PostgreSQL; absent: SQLite in the data directory. Held in memory only: it may carry a password. */
   database?: { url: string }
 }

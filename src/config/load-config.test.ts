@@ -18,6 +18,8 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
+const day = 86_400_000
+
 const whole = `
 data: state
 listen: 127.0.0.1:8081
@@ -40,6 +42,7 @@ environments:
 secrets:
   staging_db: { provider: env, name: STAGING_DB, projects: [shop], branches: [main] }
 runners: { slots: 3, labels: [linux], memory: 2G, pids: 1024 }
+keep: { logs: 14d, artifacts: 2d }
 `
 
 function parse(text: string, env: NodeJS.ProcessEnv = { NEW: 'from the environment' }) {
@@ -93,6 +96,7 @@ test('reads a whole file: references resolved, durations in ms, paths absolute',
       },
     },
     runners: { slots: 3, labels: ['linux'], memoryBytes: 2 * 1024 ** 3, pids: 1024 },
+    keep: { logsMs: 14 * day, runsMs: 365 * day, artifactsMs: 2 * day, deliveriesMs: 90 * day },
     registries: {},
   })
 })
@@ -141,6 +145,7 @@ test('fills in what a short file leaves out', async () => {
     publicUrl: 'http://127.0.0.1:8080',
     projects: { shop: { forge: 'github', isolation: 'process', webhookSecrets: [], environments: [] } },
     runners: { slots: 2, labels: [] },
+    keep: { logsMs: 90 * day, runsMs: 365 * day, artifactsMs: 30 * day, deliveriesMs: 90 * day },
   })
   expect(config.temporal).toBeUndefined()
   expect(config.projects['shop']?.pollMs).toBeUndefined()
@@ -305,6 +310,12 @@ describe('says where and what is wrong', () => {
       'a file that is not there',
       `${shop}    webhook_secret:\n      - { from_file: nowhere }`,
       ['5:9: projects.shop.webhook_secret.0: the file', 'cannot be read (ENOENT)'],
+    ],
+    ['what is kept for less than a day', `${shop}keep: { logs: 23h }`, ['4:15: keep.logs: expected at least 1d']],
+    [
+      'logs kept for longer than runs',
+      `${shop}keep: { runs: 60d }`,
+      ['keep.logs: longer than runs are kept', 'raise `runs`, or lower this one'],
     ],
     ['slots below one', `${shop}runners: { slots: 0 }`, ['4:19: runners.slots: ']],
     ['a step of too few processes', `${shop}runners: { pids: 4 }`, ['4:18: runners.pids: ']],

@@ -72,7 +72,7 @@ export async function parseConfig({ text, file, env }: { text: string; file: str
 }
 
 function toConfig(written: ConfigFile, file: string, references: ResolvedReferences): Config {
-  const { listen } = written
+  const { listen, keep } = written
   const [databaseUrl] = references.at('database', 'url')
   return {
     file,
@@ -114,6 +114,7 @@ function toConfig(written: ConfigFile, file: string, references: ResolvedReferen
       return { name, provider, reference: { name: secret.name }, projects, branches }
     }),
     runners: takeRunners(written.runners),
+    keep: { logsMs: keep.logs, runsMs: keep.runs, artifactsMs: keep.artifacts, deliveriesMs: keep.deliveries },
     registries: mapValues(written.registries, ({ url, username }, name): RegistryConfig => {
       const [password] = references.at('registries', name, 'password')
       return {

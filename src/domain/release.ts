@@ -14,6 +14,8 @@ export const Release = z.object({
   image: Image,
   artifacts: z.array(Artifact),
   createdAt: z.number(),
+  /** Since when it cannot be deployed any more: its image and artifacts are not kept. */
+  removedAt: z.number().optional(),
 })
 export type Release = z.infer<typeof Release>
 

@@ -12,6 +12,7 @@ import { mountHooks } from './hooks/hook-route.ts'
 import type { Orchestrator } from './orchestrator.ts'
 import { createErrorHandler } from './problems.ts'
 import { mountEnvironments } from './routes/environments.ts'
+import { mountGc } from './routes/gc.ts'
 import { mountHealth } from './routes/health.ts'
 import { mountLists } from './routes/lists.ts'
 import { createKnownPaths } from './routes/known-paths.ts'
@@ -71,6 +72,7 @@ export function createApp(deps: AppDeps): FastifyInstance {
   mountEnvironments(app, routeDeps)
   mountLists(app, routeDeps)
   mountTokens(app, routeDeps)
+  mountGc(app, routeDeps)
   mountRunnerApi(app, routeDeps)
   return app
 }

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { createBlobFiles } from './blobs/files.ts'
+import { createHousekeeping } from './housekeeping/housekeeping.ts'
 import { createLogFiles } from './logs/files.ts'
 import { createAuditStore } from './sql/audit.ts'
 import { createCommandStore } from './sql/commands.ts'
@@ -40,24 +41,25 @@ export interface StoreOptions {
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   mkdirSync(options.logs, { recursive: true, mode: 0o700 })
-  const blobs = await createBlobFiles(options.blobs)
+  const blobs = await createBlobFiles({ directory: options.blobs, now: options.now })
   const { limits } = options
   const database = await openEngine(options)
   const id = await loadStoreId(database).catch(async (error: unknown) => {
     await database.close()
     throw error
   })
+  const logs = createLogFiles({
+    directory: options.logs,
+    rows: createLogRows(database),
+    hub: database.hub,
+    limitBytes: limits?.logBytes,
+  })
   return {
     id,
     deliveries: createDeliveryStore(database),
     commands: createCommandStore(database),
     runs: createRunStore(database),
-    logs: createLogFiles({
-      directory: options.logs,
-      rows: createLogRows(database),
-      hub: database.hub,
-      limitBytes: limits?.logBytes,
-    }),
+    logs,
     blobs,
     releases: createReleaseStore(database),
     environments: createEnvironmentStore(database),
@@ -66,6 +68,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     presence: createPresenceStore(database),
     polls: createPollStore(database),
     outbox: createOutboxStore(database),
+    housekeeping: createHousekeeping({ database, logs, blobs }),
     ping: () => ping(database),
     close: () => database.close(),
   }

@@ -6,6 +6,7 @@
  */
 import type { Delivery, DeliveryAnswer } from '../domain/delivery.ts'
 import type { Deployment, EnvironmentState } from '../domain/environment.ts'
+import type { Keep, Swept } from '../domain/keep.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { Release } from '../domain/release.ts'
 import type { RunEnding, RunEvent, StepChange, StoredRunEvent, UndoItem } from '../domain/run-event.ts'
@@ -179,7 +180,9 @@ export interface BlobStore {
 
 export interface ReleaseStore {
   /** Unique by (run, step): a second call returns the first release. */
-  create(input: Omit<Release, 'id' | 'number' | 'createdAt' | 'version'> & { step: string; version?: string }): Promise<Release>
+  create(
+    input: Omit<Release, 'id' | 'number' | 'createdAt' | 'version' | 'removedAt'> & { step: string; version?: string },
+  ): Promise<Release>
   find(id: string): Promise<Release | undefined>
   findByNumber(project: string, number: number): Promise<Release | undefined>
   /** The project's newest release of that image. */
@@ -325,6 +328,21 @@ export interface OutboxStore {
   list(page: PageRequest): Promise<Page<OutboxItem & { error?: string; givenUp: boolean }>>
 }
 
+/** What is not kept any longer is removed, by one of the servers. */
+export interface HousekeepingStore {
+  /** True: it is this owner's turn until the time is up, also if it was already. */
+  lease(input: { owner: string; leaseMs: number }): Promise<boolean>
+  /** Ends the turn, if it is this owner's. */
+  release(owner: string): Promise<void>
+  /**
+   * Removes batch by batch and tells what went; whoever stops asking stops it. With `dry` it only tells what would go. What runs
+   * that have not ended need stays, and so does what one of the releases needs that an environment remembers, has queued or
+   * serves. A kill at any point leaves nothing listed that is not whole; the next one finds what was left. `images`: the
+   * directory of image layouts, if they lie on this machine.
+   */
+  sweep(input: { keep: Keep; dry: boolean; images?: string }): AsyncGenerator<Swept>
+}
+
 export interface Store {
   /** Made once with the database: tells our workflows from those of another store. */
   readonly id: string
@@ -340,6 +358,7 @@ export interface Store {
   presence: PresenceStore
   polls: PollStore
   outbox: OutboxStore
+  housekeeping: HousekeepingStore
   /** Can it be read and written now? Throws `unavailable`. */
   ping(): Promise<void>
   close(): Promise<void>

@@ -36,7 +36,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     uses: ['^src/(contract|domain|pipeline|store|runner|process)/', ...portsAndRegistries('[^/]+')],
     packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common'],
   },
-  store: { uses: ['^src/(domain|process)/'], packages: ['kysely', 'libsql', 'pg'] },
+  store: { uses: ['^src/(domain|process)/'], packages: ['kysely', 'libsql', 'pg', 'zod'] },
   api: { uses: ['^src/domain/'], packages: ['zod'], builtins: [] },
   server: {
     uses: ['^src/(api|contract|domain|pipeline|store|config|process)/', ...portsAndRegistries('forges', 'notifiers', 'secrets')],

@@ -5,6 +5,7 @@ import { commandContract } from './store/commands.ts'
 import { deliveryContract } from './store/deliveries.ts'
 import { environmentContract } from './store/environments.ts'
 import { eventContract } from './store/events.ts'
+import { housekeepingContract } from './store/housekeeping.ts'
 import { logContract } from './store/logs.ts'
 import { outboxContract } from './store/outbox.ts'
 import { restContract } from './store/rest.ts'
@@ -28,6 +29,7 @@ export function storeContract(name: string, open: OpenStoreUnderTest): void {
       outboxContract,
       tokenContract,
       restContract,
+      housekeepingContract,
     ]) {
       contract(opener)
     }

@@ -14,6 +14,20 @@ interface Wanted {
 /** The release that a person means, of a project whose releases may go into this environment. */
 export async function loadReleaseFor({ config, store }: { config: Config; store: Store }, wanted: Wanted): Promise<Release> {
   const projects = projectsFor(config, wanted)
+  return refuseRemoved(await loadWanted(store, projects, wanted))
+}
+
+/** Its image may still be there, but not for long. */
+function refuseRemoved(release: Release): Release {
+  if (release.removedAt === undefined) return release
+  throw new BelayError({
+    code: 'refused',
+    message: `release ${String(release.number)} of ${release.project} was cleaned up: its image and artifacts are not kept any longer`,
+    hint: 'Run its branch again. How long they are kept is `keep.artifacts` in the configuration.',
+  })
+}
+
+async function loadWanted(store: Store, projects: readonly string[], wanted: Wanted): Promise<Release> {
   if (Digest.safeParse(wanted.release).success) return loadByDigest(store, projects, wanted)
   const number = /^#?([1-9]\d{0,8})$/.exec(wanted.release)?.[1]
   if (number === undefined) {

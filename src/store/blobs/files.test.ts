@@ -17,7 +17,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }))
 
 describe('createBlobFiles', () => {
   test('names a file by its digest, for this user alone', async () => {
-    const blobs = await createBlobFiles(directory)
+    const blobs = await createBlobFiles({ directory })
     const digest = digestOf('x')
     await blobs.put(digest, streamOf('x'))
     const hex = digest.slice('sha256:'.length)
@@ -26,7 +26,7 @@ describe('createBlobFiles', () => {
   })
 
   test('leaves no temporary file behind, whether it went well or not', async () => {
-    const blobs = await createBlobFiles(directory)
+    const blobs = await createBlobFiles({ directory })
     await blobs.put(digestOf('x'), streamOf('x'))
     await expect(blobs.put(digestOf('x2'), streamOf('y'))).rejects.toMatchObject({ code: 'mismatch' })
     expect(await readdir(incoming)).toEqual([])
@@ -37,7 +37,7 @@ describe('createBlobFiles', () => {
     for (const name of ['old', 'new']) await writeFile(join(incoming, name), 'half')
     const twoDaysAgo = Date.now() / 1000 - 2 * 24 * 60 * 60
     await utimes(join(incoming, 'old'), twoDaysAgo, twoDaysAgo)
-    await createBlobFiles(directory)
+    await createBlobFiles({ directory })
     expect(await readdir(incoming)).toEqual(['new'])
   })
 })

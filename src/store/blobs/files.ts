@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { Hash } from 'node:crypto'
 import { createReadStream, mkdirSync } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BelayError } from '../../domain/errors.ts'
@@ -14,15 +14,56 @@ import { toFileError } from '../sql/store-error.ts'
 /** Temporary files older than this were left by a process that died. */
 const leftoverAgeMs = 24 * 60 * 60 * 1000
 
-/** Blobs as files, `sha256/ab/<the rest>`: written under a temporary name, synced, then named. */
-export async function createBlobFiles(directory: string): Promise<BlobStore> {
+export interface BlobFile {
+  digest: string
+  sizeBytes: number
+  /** When it was last put, in ms since 1970. */
+  putAt: number
+}
+
+/** What a clean-up needs besides. */
+export interface BlobFiles extends BlobStore {
+  /** Directory by directory; what is put meanwhile may be missing. */
+  list(): AsyncGenerator<BlobFile[]>
+  /** False: it was put again since, or is not there. Safe beside any `put` of the same blob: that one's bytes stay. */
+  remove(digest: string, input: { putBefore: number }): Promise<boolean>
+}
+
+export interface BlobFilesOptions {
+  directory: string
+  /** Ms since 1970; default: this machine's clock. */
+  now?: (() => number) | undefined
+}
+
+/**
+ * Blobs as files, `sha256/ab/<the rest>`: written under a temporary name, synced, then named. What is removed leaves by the
+ * directory `leaving`, out of which whoever needs it takes it back.
+ */
+export async function createBlobFiles({ directory, now = Date.now }: BlobFilesOptions): Promise<BlobFiles> {
   const incoming = join(directory, 'incoming')
-  mkdirSync(incoming, { recursive: true, mode: 0o700 })
+  const leaving = join(directory, 'leaving')
+  for (const made of [incoming, leaving]) mkdirSync(made, { recursive: true, mode: 0o700 })
   await removeLeftovers(incoming)
+
+  /** Undefined: it is not there. A removal under way, or cut short by a kill, is taken back. */
+  async function find(digest: string): Promise<Stats | undefined> {
+    const file = join(directory, blobPath(digest))
+    const found = await statOf(file)
+    if (found !== undefined || !(await moved(join(leaving, hexOf(digest)), file))) return found
+    return statOf(file)
+  }
+
+  /** From here on it is as young as if it had just been written. */
+  async function touch(digest: string): Promise<number | undefined> {
+    const found = await find(digest)
+    if (found === undefined || (await stamp(join(directory, blobPath(digest)), now()))) return found?.size
+    // Removed between the two: once more.
+    return touch(digest)
+  }
 
   async function put(digest: string, bytes: AsyncIterable<Uint8Array>) {
     const file = join(directory, blobPath(digest))
-    const known = await sizeOf(file)
+    const known = await touch(digest)
     if (known !== undefined) {
       // Nothing to write; but a sender who names the wrong digest must hear of it all the same.
       await consume(bytes, digest)
@@ -31,6 +72,7 @@ export async function createBlobFiles(directory: string): Promise<BlobStore> {
     const temporary = join(incoming, randomUUID())
     try {
       const sizeBytes = await writeSynced(temporary, bytes, digest)
+      await stamp(temporary, now())
       await name(temporary, file, directory)
       return { created: true, sizeBytes }
     } catch (error) {
@@ -41,13 +83,72 @@ export async function createBlobFiles(directory: string): Promise<BlobStore> {
 
   return {
     put,
-    has: async (digest) => (await sizeOf(join(directory, blobPath(digest)))) !== undefined,
+    has: async (digest) => (await find(digest)) !== undefined,
     async read(digest) {
+      if ((await find(digest)) === undefined) throw new BelayError({ code: 'not_found', message: `there is no blob ${digest}` })
+      return createReadStream(join(directory, blobPath(digest)))
+    },
+    async *list() {
+      const root = join(directory, 'sha256')
+      for (const folder of await namesIn(root)) {
+        const digests = (await namesIn(join(root, folder))).map((rest) => `sha256:${folder}${rest}`)
+        const files = digests.filter((digest) => Digest.safeParse(digest).success).map(async (digest) => fileOf(digest))
+        yield (await Promise.all(files)).filter((file) => file !== undefined)
+      }
+      // Those that a killed clean-up left half-way out.
+      const left = (await namesIn(leaving)).map((hex) => `sha256:${hex}`)
+      const files = left.filter((digest) => Digest.safeParse(digest).success).map(async (digest) => fileOf(digest))
+      yield (await Promise.all(files)).filter((file) => file !== undefined)
+    },
+    async remove(digest, { putBefore }) {
       const file = join(directory, blobPath(digest))
-      if ((await sizeOf(file)) === undefined) throw new BelayError({ code: 'not_found', message: `there is no blob ${digest}` })
-      return createReadStream(file)
+      const out = join(leaving, hexOf(digest))
+      const found = await find(digest)
+      if (found === undefined || found.mtimeMs >= putBefore || !(await moved(file, out))) return false
+      // Put again before it left: back it goes.
+      if (((await statOf(out))?.mtimeMs ?? putBefore) >= putBefore) {
+        await find(digest)
+        return false
+      }
+      return unlinked(out)
     },
   }
+
+  async function fileOf(digest: string): Promise<BlobFile | undefined> {
+    const found = await find(digest)
+    return found === undefined ? undefined : { digest, sizeBytes: found.size, putAt: found.mtimeMs }
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  return (await orUndefined(readdir(directory))) ?? []
+}
+
+/** False: there is nothing of that name. */
+async function moved(from: string, to: string): Promise<boolean> {
+  return (await orUndefined(rename(from, to).then(() => true))) ?? false
+}
+
+async function unlinked(file: string): Promise<boolean> {
+  return (await orUndefined(rm(file).then(() => true))) ?? false
+}
+
+async function stamp(file: string, ms: number): Promise<boolean> {
+  return (await orUndefined(utimes(file, ms / 1000, ms / 1000).then(() => true))) ?? false
+}
+
+/** Undefined: it is not there, or not any more; another server may write to the same directory. */
+async function orUndefined<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function hexOf(digest: string): string {
+  return digest.slice('sha256:'.length)
 }
 
 function blobPath(digest: string): string {
@@ -58,18 +159,8 @@ function blobPath(digest: string): string {
   return join('sha256', hex.slice(0, 2), hex.slice(2))
 }
 
-async function sizeOf(file: string): Promise<number | undefined> {
-  return (await statOf(file))?.size
-}
-
-/** Undefined: it is not there, or not any more; another server may write to the same directory. */
-async function statOf(file: string): Promise<Stats | undefined> {
-  try {
-    return await stat(file)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw error
-  }
+function statOf(file: string): Promise<Stats | undefined> {
+  return orUndefined(stat(file))
 }
 
 async function writeSynced(file: string, bytes: AsyncIterable<Uint8Array>, digest: string): Promise<number> {

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir, open, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { defaults } from '../../domain/defaults.ts'
 import { BelayError } from '../../domain/errors.ts'
 import { syncDirectory } from '../../process/durable-file.ts'
 import { createKeyedLock } from '../keyed-lock.ts'
@@ -10,16 +11,14 @@ import type { LogInfo, LogKey, LogStore } from '../store.ts'
 import type { LogAppend, LogRows } from '../sql/log-rows.ts'
 import { toFileError } from '../sql/store-error.ts'
 import { topics } from '../topics.ts'
-import { logPath } from './paths.ts'
-
-/** What one log may hold; the rest is dropped, and the log says `truncated`. */
-const defaultLimitBytes = 100 * 1024 * 1024
+import { logPath, runDirectory } from './paths.ts'
 
 export interface LogFilesOptions {
   directory: string
   rows: LogRows
   /** Where one waits for growth. */
   hub: Hub
+  /** What one log may hold; the rest is dropped, and the log says `truncated`. */
   limitBytes?: number | undefined
 }
 
@@ -29,13 +28,22 @@ interface Append {
   final: boolean
 }
 
+/** What a clean-up needs besides. */
+export interface LogFiles extends LogStore {
+  /** Of a run that has ended: first what says that it is there, then its bytes. Killed in between it leaves a stray file. */
+  remove(key: LogKey): Promise<boolean>
+  /** Files that no row has, older than this by their last write, run by run. */
+  listStrays(input: { writtenBefore: number }): AsyncGenerator<{ runId: string; files: { name: string; sizeBytes: number }[] }>
+  removeStrays(runId: string, names: readonly string[]): Promise<void>
+}
+
 /**
  * One file per log. Bytes are written at the committed end and synced, then the row is raised: what a kill leaves past
  * the committed end is never read, and the next append writes over it.
  */
-export function createLogFiles(options: LogFilesOptions): LogStore {
+export function createLogFiles(options: LogFilesOptions): LogFiles {
   const { rows, hub } = options
-  const limit = options.limitBytes ?? defaultLimitBytes
+  const limit = options.limitBytes ?? defaults.logBytes
   const lock = createKeyedLock()
 
   async function append(key: LogKey, row: LogAppend, input: Append) {
@@ -77,7 +85,70 @@ export function createLogFiles(options: LogFilesOptions): LogStore {
       }
       return hub.wait(topics.log(key.runId, key.step), { timeoutMs, signal, isReady })
     },
+    async remove(key) {
+      const path = logPath(key)
+      return lock(path.file, async () => {
+        if (!(await rows.remove(key))) return false
+        await rows.ifAbsent(key, async () => {
+          await rm(join(options.directory, path.file), { force: true })
+          return true
+        })
+        await removeIfEmpty(join(options.directory, path.directory))
+        return true
+      })
+    },
+    async *listStrays({ writtenBefore }) {
+      for await (const { runId, directory } of runDirectories(options.directory)) {
+        const known = new Set((await rows.ofRun(runId)).map((key) => basename(logPath(key).file)))
+        const files = await filesIn(directory)
+        const strays = files.filter(({ name, writtenAt }) => writtenAt < writtenBefore && !known.has(name))
+        if (strays.length > 0) yield { runId, files: strays }
+      }
+    },
+    async removeStrays(runId, names) {
+      const directory = join(options.directory, runDirectory(runId))
+      // Once more: whoever has come back to a log since has a row by now.
+      const known = new Set((await rows.ofRun(runId)).map((key) => basename(logPath(key).file)))
+      for (const name of names) if (!known.has(name)) await rm(join(directory, name), { force: true })
+      await removeIfEmpty(directory)
+    },
   }
+}
+
+async function* runDirectories(root: string): AsyncGenerator<{ runId: string; directory: string }> {
+  for (const prefix of await namesIn(root)) {
+    if (!/^[0-9a-f]{2}$/.test(prefix)) continue
+    for (const runId of await namesIn(join(root, prefix))) {
+      if (/^[0-9a-f][0-9a-f-]{35}$/.test(runId)) yield { runId, directory: join(root, prefix, runId) }
+    }
+  }
+}
+
+async function filesIn(directory: string): Promise<{ name: string; sizeBytes: number; writtenAt: number }[]> {
+  const names = (await namesIn(directory)).filter((name) => name.endsWith('.log'))
+  const files = names.map(async (name) => {
+    const { size, mtimeMs } = await stat(join(directory, name))
+    return { name, sizeBytes: size, writtenAt: mtimeMs }
+  })
+  return await Promise.all(files)
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  return readdir(directory).catch((error: unknown) => {
+    if (isOneOf(error, ['ENOENT'])) return []
+    throw error
+  })
+}
+
+/** Somebody may write there again: then it stays, or is made again. */
+async function removeIfEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch((error: unknown) => {
+    if (!isOneOf(error, ['ENOENT', 'ENOTEMPTY', 'EEXIST'])) throw error
+  })
+}
+
+function isOneOf(error: unknown, codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
 }
 
 function answerClosed(log: LogInfo, fresh: Buffer) {

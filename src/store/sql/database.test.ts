@@ -83,7 +83,8 @@ describe('openDatabase', () => {
 })
 
 describe('migrate', () => {
-  const next = migrations.length + 1
+  const last = migrations.at(-1)?.number ?? 0
+  const next = last + 1
   const add: Migration = { number: next, name: 'add', statements: ['create table added (id text primary key)'] }
   const broken: Migration = { number: next + 1, name: 'broken', statements: ['create table half (id text)', 'create nonsense'] }
 
@@ -98,7 +99,7 @@ describe('migrate', () => {
     await expect(database.write((tx) => migrate(tx, [...migrations, add, broken]))).rejects.toMatchObject({ code: 'internal' })
     expect(await tablesNamed('added')).toBe(0)
     expect(await tablesNamed('half')).toBe(0)
-    expect(await valueOf('schema')).toBe(String(migrations.length))
+    expect(await valueOf('schema')).toBe(String(last))
   })
 
   test('refuses a database that is newer than the program, with a hint', async () => {
@@ -107,8 +108,9 @@ describe('migrate', () => {
     await expect(opening).rejects.toMatchObject({ code: 'refused', hint: expect.stringContaining('newer Belay') as string })
   })
 
-  test('is numbered without gap', () => {
-    expect(migrations.map(({ number }) => number)).toEqual(migrations.map((_, index) => index + 1))
+  test('is numbered upwards', () => {
+    const numbers = migrations.map(({ number }) => number)
+    expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b))
   })
 })
 

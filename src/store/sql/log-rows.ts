@@ -1,7 +1,7 @@
 import { BelayError } from '../../domain/errors.ts'
 import type { LogInfo, LogKey } from '../store.ts'
 import { topics } from '../topics.ts'
-import type { StoreDatabase } from './database.ts'
+import type { StoreDatabase, Tx } from './database.ts'
 import { lock, locks } from './lock.ts'
 import type { LogTable } from './schema.ts'
 
@@ -9,11 +9,16 @@ import type { LogTable } from './schema.ts'
 export interface LogRows {
   find(key: LogKey): Promise<LogInfo | undefined>
   list(runId: string, step: string): Promise<LogInfo[]>
+  ofRun(runId: string): Promise<LogInfo[]>
   /**
    * An append: reads the row, writes the bytes, then commits. Where several machines share the files, nobody else appends
    * to the same attempt and part meanwhile, under whatever epoch. `work` may be called again.
    */
   append<T>(key: LogKey, work: (log: LogAppend) => Promise<T>): Promise<T>
+  /** The row, if its run has ended. False: it has not, or there is no row. */
+  remove(key: LogKey): Promise<boolean>
+  /** Calls `work` if there is no row; where several machines share the files, nobody appends meanwhile. */
+  ifAbsent(key: LogKey, work: () => Promise<boolean>): Promise<boolean>
 }
 
 export interface LogAppend {
@@ -40,6 +45,9 @@ export function createLogRows(database: StoreDatabase): LogRows {
         .execute()
       return rows.map(toLogInfo)
     },
+    async ofRun(runId) {
+      return (await read.selectFrom('logs').selectAll().where('run_id', '=', runId).execute()).map(toLogInfo)
+    },
     append: (key, work) =>
       database.sharesFiles
         ? database.write(async (tx, tell) => {
@@ -47,7 +55,30 @@ export function createLogRows(database: StoreDatabase): LogRows {
             return work(appendOn(tx, key, (body) => body(tx, tell), database.now))
           })
         : work(appendOn(read, key, database.write, database.now)),
+    remove: (key) => database.write((tx) => removeLog(tx, key)),
+    ifAbsent: (key, work) =>
+      database.sharesFiles
+        ? database.write(async (tx) => {
+            await lock(tx, locks.log(key))
+            return (await findLog(tx, key)) === undefined && (await work())
+          })
+        : findLog(read, key).then((log) => log === undefined && work()),
   }
+}
+
+async function removeLog(tx: Tx, key: LogKey): Promise<boolean> {
+  await lock(tx, locks.log(key))
+  const run = await tx.selectFrom('runs').select('ended_at').where('id', '=', key.runId).executeTakeFirst()
+  if (run?.ended_at == null) return false
+  const { numDeletedRows } = await tx
+    .deleteFrom('logs')
+    .where('run_id', '=', key.runId)
+    .where('step', '=', key.step)
+    .where('attempt', '=', key.attempt)
+    .where('part', '=', key.part)
+    .where('epoch', '=', key.epoch)
+    .executeTakeFirst()
+  return numDeletedRows > 0n
 }
 
 /** On SQLite the bytes are written outside any transaction: it has one connection, and a sync would hold up everybody. */
@@ -122,13 +153,13 @@ function selectLog(from: StoreDatabase['read'], key: LogKey) {
     .where('epoch', '=', key.epoch)
 }
 
+export function toLogKey(row: LogTable): LogKey {
+  return { runId: row.run_id, step: row.step, attempt: row.attempt, epoch: row.epoch, part: row.part }
+}
+
 function toLogInfo(row: LogTable): LogInfo {
   return {
-    runId: row.run_id,
-    step: row.step,
-    attempt: row.attempt,
-    epoch: row.epoch,
-    part: row.part,
+    ...toLogKey(row),
     sizeBytes: row.size_bytes,
     closed: row.closed === 1,
     truncated: row.truncated === 1,

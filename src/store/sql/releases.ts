@@ -5,7 +5,7 @@ import { Digest } from '../../domain/step.ts'
 import type { ReleaseStore } from '../store.ts'
 import { counters, nextNumber } from './counters.ts'
 import type { StoreDatabase, Tx } from './database.ts'
-import { fromJson, toJson } from './json.ts'
+import { fromJson, present, toJson } from './json.ts'
 import { lock, locks } from './lock.ts'
 import { limitOf, pageOf, positionOf } from './pages.ts'
 import type { ReleaseTable } from './schema.ts'
@@ -80,13 +80,15 @@ async function ensureRelease(tx: Tx, input: Parameters<ReleaseStore['create']>[0
     image: toJson(input.image),
     artifacts: toJson(input.artifacts),
     created_at: now,
+    removed_at: null,
+    let_go_at: null,
   }
   await tx.insertInto('releases').values(row).execute()
   return row
 }
 
 function toRelease(row: ReleaseTable): Release {
-  return {
+  return present({
     id: row.id,
     project: row.project,
     number: row.number,
@@ -96,5 +98,6 @@ function toRelease(row: ReleaseTable): Release {
     image: fromJson(row.image),
     artifacts: fromJson(row.artifacts),
     createdAt: row.created_at,
-  }
+    removedAt: row.removed_at,
+  })
 }

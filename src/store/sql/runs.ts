@@ -42,7 +42,8 @@ export function createRunStore(database: StoreDatabase): RunStore {
         await tx
           .insertInto('plans')
           .values({ digest: planDigest, plan: toJson(plan), created_at: database.now() })
-          .onConflict((conflict) => conflict.column('digest').doNothing())
+          // As young as its newest run: a clean-up that looks at it just now leaves it.
+          .onConflict((conflict) => conflict.column('digest').doUpdateSet({ created_at: database.now() }))
           .execute()
         if (run.ended_at !== null) return
         const named = { pipeline_name: plan.pipeline, plan_digest: planDigest }

@@ -29,6 +29,7 @@ export interface Tables {
   segment_tokens: { hash: string; run_id: string; granted: Json<SegmentGrant>; expires_at: number }
   runners: { runner: string; slots: number; busy: number; labels: Json<string[]>; seen_at: number }
   polls: { project: string; branch: string; sha: string; seen_at: number }
+  leases: { name: string; owner: string; lease_until: number }
 }
 
 export interface DeliveryTable {
@@ -145,6 +146,10 @@ export interface ReleaseTable {
   image: Json<Image>
   artifacts: Json<Artifact[]>
   created_at: number
+  /** Since when nobody can deploy it: its image and artifacts are not kept any longer. */
+  removed_at: number | null
+  /** Since when nothing keeps those any more; until then it may still be taken back. */
+  let_go_at: number | null
 }
 
 export interface DeploymentTable {

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { BelayError } from '../../../domain/errors.ts'
 import { syncDirectory } from '../../../process/durable-file.ts'
+import { acquireHostLock, type HostLock } from '../../../process/host-lock.ts'
 import type { RegistryClient } from '../../../registry/registry.ts'
 import { blobPath, parseManifest } from './image-layout.ts'
 
@@ -30,10 +31,36 @@ export async function ensurePulled({ connect, name, digest, layout }: PullInput)
     throw new BelayError({ code: 'not_found', message: `the registry has no image ${name}@${digest}`, hint })
   }
   const { config, layers } = parseManifest(found.bytes)
-  for (const blob of [config, ...layers]) {
-    if (!existsSync(blobPath(layout, blob.digest))) await keep(layout, blob.digest, await client.readBlob(name, blob.digest))
+  const missing = () => [config, ...layers].filter((blob) => !existsSync(blobPath(layout, blob.digest)))
+  do {
+    for (const blob of missing()) await keep(layout, blob.digest, await client.readBlob(name, blob.digest))
+    // A clean-up may have taken what was here and, without its manifest, of no use: then that is fetched, too.
+  } while (!(await finish(layout, { digest, bytes: found.bytes, isWhole: () => missing().length === 0 })))
+}
+
+const lockPollMs = 20
+
+/** Under the lock of the layout, which a clean-up holds: with its manifest here, an image is whole and young. */
+async function finish(layout: string, manifest: { digest: string; bytes: Uint8Array; isWhole(): boolean }): Promise<boolean> {
+  const lock = await waitForLock(layout)
+  try {
+    if (!manifest.isWhole()) return false
+    await keep(layout, manifest.digest, oneChunk(manifest.bytes))
+    return true
+  } finally {
+    lock.release()
   }
-  await keep(layout, digest, oneChunk(found.bytes))
+}
+
+async function waitForLock(layout: string): Promise<HostLock> {
+  for (;;) {
+    try {
+      return acquireHostLock(`${layout}/.belay-lock`, `the image layout ${layout}`)
+    } catch (error) {
+      if (!(error instanceof BelayError) || error.code !== 'conflict') throw error
+      await new Promise((resolve) => setTimeout(resolve, lockPollMs))
+    }
+  }
 }
 
 /** Streamed to a file of its own and synced; it gets its name only once its reader has found nothing wrong with it. */

@@ -1,0 +1,17 @@
+/**
+ * What holds where the operator says nothing; `docs/configuration.md` and `docs/operations.md` repeat it, and a test compares
+ * them. What holds where a pipeline says nothing (the times of steps, runs and undos) is `src/pipeline/defaults.ts`.
+ */
+const dayMs = 24 * 60 * 60_000
+
+export const defaults = {
+  /** Counted from the end of the run that it belongs to; a delivery's from its arrival. The audit is kept for ever. */
+  keep: { logsMs: 90 * dayMs, runsMs: 365 * dayMs, artifactsMs: 30 * dayMs, deliveriesMs: 90 * dayMs },
+  /** What one log holds; the rest is dropped, and the log says so. */
+  logBytes: 100 * 1024 * 1024,
+  /** Rows that only carried something to Temporal or a forge, once it has arrived. */
+  deliveredRowsMs: 7 * dayMs,
+  /** Below either, no new run begins; it does again above both of the second. */
+  disk: { low: { bytes: 1024 ** 3, share: 0.05 }, enough: { bytes: 1.25 * 1024 ** 3, share: 0.06 } },
+  cleanUp: { firstAfterMs: 10 * 60_000, everyMs: 60 * 60_000 },
+} as const

@@ -1,0 +1,123 @@
+/** Removes what is kept no longer: every hour by itself, and when an admin asks for it. */
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import { placesOf } from '../config/places.ts'
+import { defaults } from '../domain/defaults.ts'
+import { BelayError, messageOf } from '../domain/errors.ts'
+import { addUp, type Keep, type Swept } from '../domain/keep.ts'
+import type { Store } from '../store/store.ts'
+import { pause } from './backoff.ts'
+
+export interface CleanUpDeps {
+  config: Config
+  store: Store
+  log: Logger
+  /** For tests. */
+  times?: { firstAfterMs: number; everyMs: number }
+}
+
+/** A server that dies in the middle keeps the others waiting for as long. */
+const leaseMs = 60_000
+const renewAfterMs = 15_000
+
+export function keepOf(config: Config): Keep {
+  return config.keep ?? defaults.keep
+}
+
+/** What would go now; changes nothing. */
+export async function previewCleanUp({ config, store }: CleanUpDeps): Promise<Swept[]> {
+  const swept: Swept[] = []
+  for await (const some of store.housekeeping.sweep({ keep: keepOf(config), dry: true, images: imagesOf(config) }))
+    swept.push(some)
+  return addUp(swept)
+}
+
+export interface CleanUpRequest {
+  /** Who asked, for the audit. */
+  actor: string
+  /** Stops between two batches. */
+  signal: AbortSignal
+}
+
+/**
+ * Removes until nothing is left to remove, or it is told to stop (`more`). What went is one row of the audit. Throws `conflict`
+ * while another server is at it.
+ */
+export async function cleanUp(deps: CleanUpDeps, request: CleanUpRequest): Promise<{ swept: Swept[]; more: boolean }> {
+  const { housekeeping } = deps.store
+  const owner = randomUUID()
+  if (!(await housekeeping.lease({ owner, leaseMs }))) throw busy()
+  const swept: Swept[] = []
+  try {
+    const more = await sweep(deps, { owner, signal: request.signal, swept })
+    return { swept: addUp(swept), more }
+  } finally {
+    // What went has gone, whatever came after it.
+    await tell(deps, request.actor, addUp(swept))
+    await housekeeping.release(owner)
+  }
+}
+
+async function sweep(
+  { config, store }: CleanUpDeps,
+  { owner, signal, swept }: { owner: string; signal: AbortSignal; swept: Swept[] },
+): Promise<boolean> {
+  const { housekeeping } = store
+  let renewedAt = performance.now()
+  for await (const some of housekeeping.sweep({ keep: keepOf(config), dry: false, images: imagesOf(config) })) {
+    swept.push(some)
+    if (signal.aborted) return true
+    if (performance.now() - renewedAt < renewAfterMs) continue
+    if (!(await housekeeping.lease({ owner, leaseMs }))) return true
+    renewedAt = performance.now()
+  }
+  return false
+}
+
+async function tell({ store, log }: CleanUpDeps, actor: string, swept: readonly Swept[]): Promise<void> {
+  if (swept.length === 0) return
+  const data = Object.fromEntries(swept.map(({ kind, count, bytes }) => [kind, { count, bytes }]))
+  await store.audit.write({ actor, action: 'gc', subject: 'store', data })
+  log.info(data, 'cleaned up')
+}
+
+function imagesOf(config: Config): string {
+  return placesOf(config.data, { root: false }).images
+}
+
+function busy(): BelayError {
+  return new BelayError({
+    code: 'conflict',
+    message: 'a clean-up is under way',
+    hint: 'Ask again in a minute; `belay gc --dry-run` tells what is left.',
+    retryable: true,
+  })
+}
+
+/** Ends after the batch that is under way. */
+export function startCleanUp(deps: CleanUpDeps): { stop(): Promise<void> } {
+  const stopping = new AbortController()
+  const done = loop(deps, stopping.signal)
+  return {
+    async stop() {
+      stopping.abort()
+      await done
+    },
+  }
+}
+
+async function loop(deps: CleanUpDeps, signal: AbortSignal): Promise<void> {
+  const { firstAfterMs, everyMs } = deps.times ?? defaults.cleanUp
+  // Not at the same moment on all machines.
+  await pause(firstAfterMs * (1 + Math.random() / 2), signal)
+  while (!signal.aborted) {
+    try {
+      await cleanUp(deps, { actor: 'belay', signal })
+    } catch (error) {
+      const isTurn = error instanceof BelayError && error.code === 'conflict'
+      if (!isTurn) deps.log.error({ error: messageOf(error) }, 'the clean-up broke off; tried again later')
+    }
+    await pause(everyMs, signal)
+  }
+}
