@@ -4,6 +4,7 @@ import type { Config } from '../src/config/config.ts'
 import { BelayError, messageOf } from '../src/domain/errors.ts'
 import { createApp } from '../src/server/app.ts'
 import { startCleanUp } from '../src/server/clean-up.ts'
+import { createDisk } from '../src/server/disk.ts'
 import { startDispatcher } from '../src/server/dispatcher.ts'
 import { createOrchestrator } from '../src/server/orchestrator.ts'
 import { startOutbox } from '../src/server/outbox.ts'
@@ -31,7 +32,7 @@ export async function start(options: ServerOptions): Promise<RunningServer> {
   const { config, store, temporal } = options
   const log = options.log ?? pino({ name: 'server' }, pino.destination(2))
   const orchestrator = createOrchestrator({ ...temporal, storeId: store.id })
-  const deps = { config, store, orchestrator, log }
+  const deps = { config, store, orchestrator, log, disk: createDisk(config.data) }
   const app = createApp(deps)
   const url = await listen(app, config).catch(async (error: unknown) => {
     await orchestrator.close()

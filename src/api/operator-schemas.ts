@@ -58,4 +58,8 @@ export const ProjectView = z.object({
 export type ProjectView = z.infer<typeof ProjectView>
 export const ProjectList = z.object({ items: z.array(ProjectView) })
 
-export const Health = z.object({ status: z.enum(['ok', 'ready']) })
+export const Health = z.object({
+  status: z.enum(['ok', 'ready']),
+  /** Ready, but no run begins. */
+  warning: z.string().optional(),
+})

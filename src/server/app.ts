@@ -8,6 +8,7 @@ import { BelayError } from '../domain/errors.ts'
 import type { Store } from '../store/store.ts'
 import { authenticate } from './auth/authenticate.ts'
 import type { Caller } from './auth/roles.ts'
+import type { Disk } from './disk.ts'
 import { mountHooks } from './hooks/hook-route.ts'
 import type { Orchestrator } from './orchestrator.ts'
 import { createErrorHandler } from './problems.ts'
@@ -28,6 +29,8 @@ export interface AppDeps {
   store: Store
   orchestrator: Orchestrator
   log: Logger
+  /** Absent: there is always room. */
+  disk?: Disk
 }
 
 /** What a route may count on; `closing` is aborted when the server stops: streams end then. */

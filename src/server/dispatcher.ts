@@ -6,6 +6,7 @@ import { BelayError, messageOf } from '../domain/errors.ts'
 import { isEndedRun, RunIdentity } from '../domain/run.ts'
 import type { Command, Run, Store } from '../store/store.ts'
 import { backoffMs, pause } from './backoff.ts'
+import type { Disk } from './disk.ts'
 import type { Orchestrator } from './orchestrator.ts'
 
 export interface DispatcherDeps {
@@ -13,6 +14,8 @@ export interface DispatcherDeps {
   store: Store
   orchestrator: Orchestrator
   log: Logger
+  /** Absent: there is always room. */
+  disk?: Disk
 }
 
 export interface Dispatcher {
@@ -43,10 +46,15 @@ async function loop(deps: DispatcherDeps, owner: string, signal: AbortSignal): P
   let failures = 0
   while (!signal.aborted) {
     try {
-      const commands = await deps.store.commands.lease({ owner, leaseMs, limit: batch })
+      const obstacle = await deps.disk?.findObstacle()
+      if (obstacle !== undefined) await deps.store.commands.hold(obstacle)
+      const only = obstacle === undefined ? {} : { only: 'cancel' as const }
+      const commands = await deps.store.commands.lease({ owner, leaseMs, limit: batch, ...only })
       await Promise.all(commands.map((command) => carry(deps, command)))
       failures = 0
-      if (commands.length === 0) await deps.store.commands.wait(waitMs)
+      if (commands.length > 0) continue
+      if (obstacle === undefined) await deps.store.commands.wait(waitMs)
+      else await pause(waitMs, signal)
     } catch (error) {
       failures += 1
       deps.log.error({ error: messageOf(error) }, 'the dispatcher cannot read or write its commands')

@@ -66,8 +66,10 @@ export interface Command {
 }
 
 export interface CommandStore {
-  /** Leases up to `limit` commands that are due, oldest first, never one behind an undone one of the same run. */
-  lease(input: { owner: string; leaseMs: number; limit: number }): Promise<Command[]>
+  /** Leases up to `limit` commands that are due, of one kind if `only` says so, oldest first, never one behind an undone one of the same run. */
+  lease(input: { owner: string; leaseMs: number; limit: number; only?: Command['kind'] }): Promise<Command[]>
+  /** Says of each queued run, once, why it does not begin: of those whose start was never leased. */
+  hold(reason: string): Promise<void>
   /** After Temporal's acknowledgement. */
   done(id: number): Promise<void>
   /** Not now: due again at `retryAt`; the lease ends. */

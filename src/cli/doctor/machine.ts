@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { formatAddress, type Address } from '../../config/scalars.ts'
+import { defaults } from '../../domain/defaults.ts'
 import { findStepUser } from '../up/step-user.ts'
 import type { Check, Finding } from './check.ts'
 
@@ -25,7 +26,7 @@ export const checkData: Check = ({ config }) => {
   ])
 }
 
-const leastFree = { bytes: 1024 ** 3, share: 0.05 }
+const leastFree = defaults.disk.low
 
 export const checkDisk: Check = async ({ config, io }) => {
   let directory = config?.data ?? io.cwd
@@ -34,7 +35,14 @@ export const checkDisk: Check = async ({ config, io }) => {
   const free = bavail * bsize
   const good = free >= leastFree.bytes && bavail / blocks >= leastFree.share
   const detail = `${(free / 1024 ** 3).toFixed(1)} GB free, ${String(Math.round((100 * bavail) / blocks))} %`
-  return [{ name: 'disk', state: good ? 'good' : 'bad', detail, mend: 'Make room: Belay wants 1 GB and 5 % free.' }]
+  return [
+    {
+      name: 'disk',
+      state: good ? 'good' : 'bad',
+      detail,
+      mend: 'Make room: with less than 1 GB or 5 % free no run begins. `belay gc` removes what is kept no longer.',
+    },
+  ]
 }
 
 export const checkPorts: Check = async ({ config, upIsRunning }) => {

@@ -3,6 +3,8 @@ import type { Command, CommandStore } from '../store.ts'
 import { topics } from '../topics.ts'
 import type { StoreDatabase, Tx } from './database.ts'
 import { fromJson, present } from './json.ts'
+import { lock, locks } from './lock.ts'
+import { insertEvent } from './record-events.ts'
 import type { CommandTable, Tables } from './schema.ts'
 
 export function createCommandStore(database: StoreDatabase): CommandStore {
@@ -17,10 +19,17 @@ export function createCommandStore(database: StoreDatabase): CommandStore {
 
   return {
     async lease(input) {
-      const due = await selectDue(database.read, database.now(), 1).execute()
+      const due = await selectDue(database.read, { ...input, now: database.now(), limit: 1 }).execute()
       // Looked at without the write lock first: an idle dispatcher writes nothing.
       if (due.length === 0) return []
       return database.write((tx) => lease(tx, { ...input, now: database.now() }))
+    },
+    async hold(reason) {
+      if ((await selectUntold(database.read).limit(1).execute()).length === 0) return
+      await database.write(async (tx, tell) => {
+        const runIds = await hold(tx, { reason, now: database.now() })
+        for (const runId of runIds) tell(topics.runEvents(runId))
+      })
     },
     async done(id) {
       const now = database.now()
@@ -32,15 +41,21 @@ export function createCommandStore(database: StoreDatabase): CommandStore {
     async wait(timeoutMs) {
       const dueInMs = (await nextDueAt(database)) - database.now()
       const soonest = Math.max(0, Math.min(timeoutMs, dueInMs))
-      const isReady = async () => (await selectDue(database.read, database.now(), 1).execute()).length > 0
+      const isReady = async () => (await selectDue(database.read, { now: database.now(), limit: 1 }).execute()).length > 0
       await database.hub.wait(topics.commands, { timeoutMs: soonest, isReady })
     },
   }
 }
 
-async function lease(tx: Tx, input: { owner: string; leaseMs: number; limit: number; now: number }): Promise<Command[]> {
+interface Due {
+  now: number
+  limit: number
+  only?: Command['kind'] | undefined
+}
+
+async function lease(tx: Tx, input: Due & { owner: string; leaseMs: number }): Promise<Command[]> {
   // What another dispatcher is leasing just now is left to it.
-  const due = await selectDue(tx, input.now, input.limit).forUpdate().skipLocked().execute()
+  const due = await selectDue(tx, input).forUpdate().skipLocked().execute()
   if (due.length > 0) {
     await tx
       .updateTable('commands')
@@ -59,12 +74,10 @@ async function lease(tx: Tx, input: { owner: string; leaseMs: number; limit: num
   return due.map(toCommand)
 }
 
-function selectDue(from: StoreDatabase['read'], now: number, limit: number) {
+function selectDue(from: StoreDatabase['read'], { now, limit, only }: Due) {
+  const heads = from.selectFrom('commands').selectAll().where(isHead)
   return (
-    from
-      .selectFrom('commands')
-      .selectAll()
-      .where(isHead)
+    (only === undefined ? heads : heads.where('kind', '=', only))
       .where('due_at', '<=', now)
       .where((row) => row.or([row('lease_until', 'is', null), row('lease_until', '<=', now)]))
       // The order of the index of what is undone; without it all commands ever made are read.
@@ -72,6 +85,34 @@ function selectDue(from: StoreDatabase['read'], now: number, limit: number) {
       .orderBy('id')
       .limit(limit)
   )
+}
+
+/** How many runs are told in one transaction; the next call goes on. */
+const heldAtOnce = 100
+
+/** Starts that nobody has tried, of runs that say nothing of it. */
+function selectUntold(from: StoreDatabase['read']) {
+  return from
+    .selectFrom('commands')
+    .innerJoin('runs', 'runs.id', 'commands.run_id')
+    .select('runs.id')
+    .where('commands.kind', '=', 'start')
+    .where('commands.done_at', 'is', null)
+    .where('commands.attempts', '=', 0)
+    .where('runs.ended_at', 'is', null)
+    .where('runs.reason', 'is', null)
+}
+
+async function hold(tx: Tx, { reason, now }: { reason: string; now: number }): Promise<string[]> {
+  await lock(tx, locks.queue)
+  // One that is being leased just now is about to begin.
+  const runs = await selectUntold(tx).orderBy('commands.id').limit(heldAtOnce).forUpdate('commands').skipLocked().execute()
+  for (const { id } of runs) {
+    await tx.updateTable('runs').set({ reason }).where('id', '=', id).execute()
+    const body = { type: 'run' as const, status: 'queued' as const, reason }
+    await insertEvent(tx, id, { source: 'store', epoch: 0, n: 0, at: now, body })
+  }
+  return runs.map(({ id }) => id)
 }
 
 /** Undone, and none before it in its run is undone. */

@@ -69,7 +69,7 @@ export function createLogRows(database: StoreDatabase): LogRows {
 async function removeLog(tx: Tx, key: LogKey): Promise<boolean> {
   await lock(tx, locks.log(key))
   const run = await tx.selectFrom('runs').select('ended_at').where('id', '=', key.runId).executeTakeFirst()
-  if (run?.ended_at == null) return false
+  if (run === undefined || run.ended_at === null) return false
   const { numDeletedRows } = await tx
     .deleteFrom('logs')
     .where('run_id', '=', key.runId)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ana, makeDelivery, startRun } from './samples.ts'
+import { ana, makeDelivery, makeEvent, startRun } from './samples.ts'
 import type { OpenStoreUnderTest } from './samples.ts'
 
 const lease = { owner: 'a', leaseMs: 1_000, limit: 10 }
@@ -23,6 +23,43 @@ export function commandContract(open: OpenStoreUnderTest): void {
       expect(await store.commands.lease(lease)).toEqual([])
       clock.now += 1
       expect(await store.commands.lease(lease)).toMatchObject([{ attempts: 1 }])
+    })
+
+    test('of one kind only are leased without the others', async () => {
+      const { store } = await open()
+      const [run, begun] = [await startRun(store), await startRun(store)]
+      const started = (await store.commands.lease({ ...lease, limit: 2 })).find(({ runId }) => runId === begun.id)
+      await store.commands.done(started?.id ?? 0)
+      await store.runs.cancel({ runId: begun.id, actor: ana })
+      const other = await startRun(store)
+      expect(await store.commands.lease({ ...lease, only: 'cancel' })).toMatchObject([{ kind: 'cancel', runId: begun.id }])
+      expect(await store.commands.lease({ ...lease, only: 'cancel' })).toEqual([])
+      expect(await store.commands.lease(lease)).toMatchObject([{ kind: 'start', runId: other.id }])
+      expect((await store.runs.find(run.id))?.status).toBe('queued')
+    })
+
+    test('that are held say so on their run, once; those that were tried say nothing', async () => {
+      const { store } = await open()
+      const tried = await startRun(store)
+      await store.commands.lease(lease)
+      const held = await startRun(store)
+      for (const reason of ['disk low: 1', 'disk low: 2']) await store.commands.hold(reason)
+      expect(await store.runs.find(held.id)).toMatchObject({ status: 'queued', reason: 'disk low: 1' })
+      expect(await store.runs.events(held.id, { after: 0, limit: 9 })).toMatchObject([
+        { seq: 1, body: { type: 'run', status: 'queued', reason: 'disk low: 1' } },
+      ])
+      expect((await store.runs.find(tried.id))?.reason).toBeUndefined()
+      await store.runs.record(held.id, [makeEvent(0, { type: 'run', status: 'running' })])
+      expect((await store.runs.find(held.id))?.reason).toBeUndefined()
+    })
+
+    test('that are held are cancelled without a start', async () => {
+      const { store } = await open()
+      const run = await startRun(store)
+      await store.commands.hold('disk low')
+      await store.runs.cancel({ runId: run.id, actor: ana, reason: 'enough' })
+      expect(await store.runs.find(run.id)).toMatchObject({ status: 'cancelled', reason: 'enough' })
+      expect(await store.commands.lease(lease)).toEqual([])
     })
 
     test('never come back once done', async () => {
