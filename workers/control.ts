@@ -1,9 +1,11 @@
 /** The control worker: workflows and bookkeeping activities. It holds nothing; Temporal replays. */
 import { Client } from '@temporalio/client'
+import type { DataConverter } from '@temporalio/common'
 import { NativeConnection, Worker } from '@temporalio/worker'
 import { createControlActivities, type ControlDeps } from '../src/activities/control.ts'
 import { taskQueues } from '../src/contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../src/contract/workflow-ids.ts'
+import { createDataConverter } from '../src/payloads/data-converter.ts'
 import type { Store } from '../src/store/store.ts'
 import { startJanitor, type JanitorOptions } from './janitor.ts'
 import { resetStickyQueues } from './reset-sticky-queues.ts'
@@ -30,13 +32,16 @@ export interface ControlOptions {
   log: JanitorOptions['log']
   /** Between two rounds of the janitor; default: 30 s. */
   janitorIntervalMs?: number
+  /** Of what goes through Temporal; absent: nothing is encrypted. */
+  payloadKeys?: readonly string[] | undefined
 }
 
 export async function start(options: ControlOptions): Promise<{ stop(): Promise<void> }> {
   const { temporal } = options
   const connection = await NativeConnection.connect({ address: temporal.address })
-  const client = new Client({ connection, namespace: temporal.namespace })
-  const worker = await createWorker(options, connection, client).catch(async (error: unknown) => {
+  const dataConverter = createDataConverter(options.payloadKeys ?? [])
+  const client = new Client({ connection, namespace: temporal.namespace, dataConverter })
+  const worker = await createWorker(options, { connection, client, dataConverter }).catch(async (error: unknown) => {
     await connection.close()
     throw error
   })
@@ -57,12 +62,12 @@ export async function start(options: ControlOptions): Promise<{ stop(): Promise<
 
 async function createWorker(
   { store, temporal, findRules, findRepository, bundle }: ControlOptions,
-  connection: NativeConnection,
-  client: Client,
+  { connection, client, dataConverter }: { connection: NativeConnection; client: Client; dataConverter: DataConverter },
 ): Promise<Worker> {
   await resetStickyQueues(client, { workflowIds: await listWorkflows(store) })
   return Worker.create({
     connection,
+    dataConverter,
     namespace: temporal.namespace,
     taskQueue: taskQueues.control,
     workflowBundle: { codePath: bundle },

@@ -11,6 +11,7 @@ import { createEdgeControl } from '../src/drivers/targets/create-edge-control.ts
 import { targets, type TargetDeps } from '../src/drivers/targets/index.ts'
 import type { Target } from '../src/drivers/targets/target.ts'
 import { keeperSocket } from '../src/embedded/keeper/keeper-socket.ts'
+import { createDataConverter } from '../src/payloads/data-converter.ts'
 import { engineEnvironment, pickVariables } from '../src/process/engine-environment.ts'
 import { createMask } from '../src/runner/masker.ts'
 
@@ -22,6 +23,8 @@ export interface DeployerOptions {
   storeId: string
   /** Shared with other workers of the process, which then close it. Default: one of its own. */
   connection?: NativeConnection
+  /** Called with the name of a key that this process lacks, before the activity that needs it is failed. */
+  onMissingKey?: ((id: string) => void) | undefined
 }
 
 const openEdgesAgainMs = 1_000
@@ -40,6 +43,7 @@ export async function start(options: DeployerOptions): Promise<{ stop(): Promise
   const connection = options.connection ?? (await NativeConnection.connect({ address: temporal.address }))
   const worker = await Worker.create({
     connection,
+    dataConverter: createDataConverter(config.payloadKeys ?? [], { onMissingKey: options.onMissingKey }),
     namespace: temporal.namespace,
     taskQueue: taskQueues.deployer,
     activities,

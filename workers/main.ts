@@ -10,6 +10,7 @@ import { start as startControl } from './control.ts'
 import { ensureCredentials } from './credentials.ts'
 import { start as startDeployer } from './deployer.ts'
 import { createFindRepository, createFindRules } from './find-rules.ts'
+import { agreeOnKeys } from './payload-keys.ts'
 import { start as startServer } from './server.ts'
 
 export const mainRoles = ['server', 'control', 'deployer'] as const
@@ -21,6 +22,7 @@ export interface MainOptions {
   temporal: { address: string; namespace: string }
   roles: readonly MainRole[]
   log: Logger
+  onMissingKey?: ((id: string) => void) | undefined
 }
 
 interface Stoppable {
@@ -58,8 +60,15 @@ export async function start(options: MainOptions): Promise<{ url?: string; stop(
       findRepository: createFindRepository(config),
       environments: Object.keys(config.environments),
     }
-    await insist('control', () => startControl({ store, temporal, ...known, bundle, log }))
-    await insist('deployer', () => startDeployer({ config, places, temporal, storeId: store.id }))
+    const { payloadKeys = [] } = config
+    await insist('control', async () => {
+      await agreeOnKeys(store, payloadKeys)
+      return startControl({ store, temporal, ...known, bundle, payloadKeys, log })
+    })
+    await insist('deployer', async () => {
+      await agreeOnKeys(store, payloadKeys)
+      return startDeployer({ config, places, temporal, storeId: store.id, onMissingKey: options.onMissingKey })
+    })
     return { ...(server === undefined ? {} : { url: server.url }), stop }
   } catch (error) {
     await stop()

@@ -10,6 +10,7 @@ import { runnerQueue, taskQueues } from '../src/contract/task-queues.ts'
 import { messageOf } from '../src/domain/errors.ts'
 import { builders } from '../src/drivers/builders/index.ts'
 import type { StepLimits } from '../src/process/cgroup-limits.ts'
+import { createDataConverter } from '../src/payloads/data-converter.ts'
 import { engineEnvironment, pickVariables } from '../src/process/engine-environment.ts'
 import { describeCgroups, findCgroups } from '../src/process/find-cgroups.ts'
 import { acquireHostLock } from '../src/process/host-lock.ts'
@@ -21,6 +22,7 @@ import { pause } from '../src/runner/stop.ts'
 import { endEarlierWatchdog, startWatched } from '../src/runner/watched.ts'
 import { createWorkspaces, type StepUser } from '../src/runner/workspace/workspaces.ts'
 import { keepContact } from './contact.ts'
+import { agreeWithServer, endFor } from './payload-keys.ts'
 import { openingSlots } from './opening-slots.ts'
 
 export interface RunnerOptions {
@@ -34,6 +36,13 @@ export interface RunnerOptions {
   publicUrl?: string
   /** The runner's own token. */
   token: string
+  /** Of what goes through Temporal; absent: nothing is encrypted. */
+  payloadKeys?: readonly string[]
+  /**
+   * It is configured apart from its server: asks that one first which keys there are, waits until they agree, and ends the process
+   * when a key comes that it lacks, so that nothing is failed for want of one.
+   */
+  apart?: boolean
   temporal: { address: string; namespace: string }
   /** `runner`: journals, spool, plans, mirrors; 0700. */
   places: { runner: string; workspaces: string; images: string }
@@ -57,15 +66,20 @@ export async function start(options: RunnerOptions): Promise<{ stop(): Promise<v
   const { places, temporal, log = pino({ name: 'runner' }, pino.destination(2)) } = options
   mkdirSync(places.runner, { recursive: true, mode: 0o700 })
   const lock = acquireHostLock(join(places.runner, 'lock.db'), `the runner directory ${places.runner}`)
+  if (options.apart === true) await agreeWithServer(options, log)
   await endEarlierWatchdog(places.runner)
   const groups = openGroups(options, log)
   const runner = assemble(options, groups, log)
+  const dataConverter = createDataConverter(
+    options.payloadKeys ?? [],
+    options.apart === true ? { onMissingKey: endFor(log) } : {},
+  )
   const connection = await connect(temporal, log)
-  const client = new Client({ connection, namespace: temporal.namespace })
+  const client = new Client({ connection, namespace: temporal.namespace, dataConverter })
   await runner.recover(async (token, details) => await failActivity(client, { token, details, log }))
   const watching = await startWatching(options, connection, log)
   const stopping = new AbortController()
-  const plans = createWorkerOptions(options, runner).map((worker) => ({ connection, ...worker }))
+  const plans = createWorkerOptions(options, runner).map((worker) => ({ connection, dataConverter, ...worker }))
   const workers = await Promise.all(plans.map(async (plan) => ({ plan, worker: await Worker.create(plan) })))
   const running = workers.map(({ plan, worker }) => keepWorking(worker, plan, { stopping: stopping.signal, log }))
   runner.begin()

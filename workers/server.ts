@@ -8,8 +8,10 @@ import { createDisk } from '../src/server/disk.ts'
 import { startDispatcher } from '../src/server/dispatcher.ts'
 import { createOrchestrator } from '../src/server/orchestrator.ts'
 import { startOutbox } from '../src/server/outbox.ts'
+import { createDataConverter } from '../src/payloads/data-converter.ts'
 import { startPolling } from '../src/server/poll.ts'
 import type { Store } from '../src/store/store.ts'
+import { agreeOnce } from './payload-keys.ts'
 
 export interface ServerOptions {
   config: Config
@@ -31,7 +33,13 @@ export interface RunningServer {
 export async function start(options: ServerOptions): Promise<RunningServer> {
   const { config, store, temporal } = options
   const log = options.log ?? pino({ name: 'server' }, pino.destination(2))
-  const orchestrator = createOrchestrator({ ...temporal, storeId: store.id })
+  const keys = config.payloadKeys ?? []
+  const orchestrator = createOrchestrator({
+    ...temporal,
+    storeId: store.id,
+    dataConverter: createDataConverter(keys),
+    mayCall: agreeOnce(store, keys),
+  })
   const deps = { config, store, orchestrator, log, disk: createDisk(config.data) }
   const app = createApp(deps)
   const url = await listen(app, config).catch(async (error: unknown) => {

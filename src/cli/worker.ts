@@ -11,6 +11,7 @@ import { beginLife } from './part/life.ts'
 import { watchdogProgram } from './part/watchdog-program.ts'
 import { findStepUser } from './up/step-user.ts'
 import { beatFor } from './worker/beat-for.ts'
+import { readPayloadKeys } from './worker/payload-key-file.ts'
 import { takeRunnerToken } from './worker/runner-token.ts'
 import { configuredCommand, noTemporal, serveRoles, type ServeFlags } from './worker/serve-roles.ts'
 import { defaults } from '../pipeline/defaults.ts'
@@ -40,7 +41,7 @@ export function workerCommand(io: Io): Command {
   command.addCommand(
     new Command('runner')
       .description(
-        'workspaces and steps; its token comes in BELAY_RUNNER_TOKEN or the file BELAY_RUNNER_TOKEN_FILE, the Temporal server in TEMPORAL_ADDRESS',
+        'workspaces and steps; its token comes in BELAY_RUNNER_TOKEN or the file BELAY_RUNNER_TOKEN_FILE, the Temporal server in TEMPORAL_ADDRESS, the keys of what goes through Temporal, if there are any, in the file BELAY_PAYLOAD_KEY_FILE',
       )
       .addOption(new Option('-u, --url <url>', 'the server').env('BELAY_URL').makeOptionMandatory())
       .addOption(new Option('-n, --name <name>', 'unique among the runners').default(hostname().toLowerCase()))
@@ -69,6 +70,7 @@ async function serveRunner(io: Io, flags: RunnerFlags): Promise<void> {
   })
   const life = beginLife()
   const token = await takeRunnerToken(io)
+  const payloadKeys = readPayloadKeys(io)
   const { start } = await import('../../workers/runner.ts')
   const temporal = { address, namespace: io.env['TEMPORAL_NAMESPACE'] || 'default' }
   const worker = await start({
@@ -77,6 +79,8 @@ async function serveRunner(io: Io, flags: RunnerFlags): Promise<void> {
     labels: flags.label,
     serverUrl: flags.url,
     token,
+    payloadKeys,
+    apart: true,
     temporal,
     places: { runner, workspaces, images },
     path: io.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',

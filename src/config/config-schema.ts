@@ -145,6 +145,8 @@ const KeepTimes = z
     }
   })
 
+const Keys = z.union([Reference, z.array(Reference).min(1)], { error: 'expected a reference to a key, or a list of them' })
+
 /** `belay.config.yml` as it is written; what is absent gets its default here. */
 export const ConfigFile = z.strictObject({
   data: z.string().min(1).optional(),
@@ -165,6 +167,7 @@ export const ConfigFile = z.strictObject({
     })
     .prefault({}),
   keep: KeepTimes.prefault({}),
+  encryption: z.strictObject({ key: Keys }).optional(),
 })
 export type ConfigFile = z.infer<typeof ConfigFile>
 
@@ -175,6 +178,7 @@ export const knownKeys: Readonly<Record<string, readonly string[]>> = {
   runners: ['slots', 'labels', 'memory', 'pids'],
   database: ['url'],
   keep: Object.keys(KeepTimes.shape),
+  encryption: ['key'],
   'registries.*': Object.keys(Registry.shape),
   'projects.*': Object.keys(Project.shape),
   'environments.*': Object.keys(Environment.shape),

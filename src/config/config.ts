@@ -19,6 +19,8 @@ export interface Config {
   registries: Readonly<Record<string, RegistryConfig>>
   /** How long what is kept; absent: `defaults.keep`. */
   keep?: Keep
+  /** Keys of what goes through Temporal, as `parsePayloadKeys` takes them; absent: it is not encrypted. Held in memory only. */
+  payloadKeys?: readonly string[]
   /** PostgreSQL; absent: SQLite in the data directory. Held in memory only: it may carry a password. */
   database?: { url: string }
 }

@@ -317,6 +317,11 @@ describe('says where and what is wrong', () => {
       `${shop}keep: { runs: 60d }`,
       ['keep.logs: longer than runs are kept', 'raise `runs`, or lower this one'],
     ],
+    [
+      'a payload key that is none',
+      `${shop}encryption: { key: [{ from_file: secret }] }`,
+      ['4:20: encryption.key: key 1 of the payload keys is not 32 bytes', 'openssl rand -base64 32'],
+    ],
     ['slots below one', `${shop}runners: { slots: 0 }`, ['4:19: runners.slots: ']],
     ['a step of too few processes', `${shop}runners: { pids: 4 }`, ['4:18: runners.pids: ']],
     ['memory without a unit', `${shop}runners: { memory: 2048 }`, ['4:20: runners.memory: ']],

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import { BelayError } from '../domain/errors.ts'
+import { BelayError, messageOf } from '../domain/errors.ts'
 import type { EnvValue } from '../domain/plan.ts'
-import { configError } from './config-problem.ts'
+import { parsePayloadKeys } from '../payloads/payload-keys.ts'
+import { configError, type ConfigProblem } from './config-problem.ts'
 import { ConfigFile } from './config-schema.ts'
 import type { Config, DockerConfig, EnvironmentConfig, ProjectConfig, RegistryConfig, SecretConfig } from './config.ts'
 import { defaultConfig } from './default-config.ts'
@@ -11,7 +12,7 @@ import { explainIssue } from './explain-issue.ts'
 import { checkReferences } from './references.ts'
 import { resolveReferences, type ResolvedReferences } from './resolve-references.ts'
 import { formatAddress } from './scalars.ts'
-import { parseYaml } from './yaml-positions.ts'
+import { parseYaml, type PositionedYaml } from './yaml-positions.ts'
 
 export const configFileName = 'belay.config.yml'
 
@@ -66,9 +67,22 @@ export async function parseConfig({ text, file, env }: { text: string; file: str
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => explainIssue(issue, yaml))),
     ...checkReferences(yaml),
     ...resolved.problems,
+    ...checkPayloadKeys(yaml, resolved),
   ]
   if (problems.length > 0 || !parsed.success) throw configError(shown, problems)
   return toConfig(parsed.data, file, resolved)
+}
+
+/** Said here, and not when the first run is encrypted. */
+function checkPayloadKeys(yaml: PositionedYaml, references: ResolvedReferences): ConfigProblem[] {
+  const path = ['encryption', 'key']
+  try {
+    parsePayloadKeys(references.at(...path))
+    return []
+  } catch (error) {
+    const hint = error instanceof BelayError ? error.hint : undefined
+    return [{ ...yaml.positionOf(path), path: path.join('.'), message: messageOf(error), hint }]
+  }
 }
 
 function toConfig(written: ConfigFile, file: string, references: ResolvedReferences): Config {
@@ -123,6 +137,7 @@ function toConfig(written: ConfigFile, file: string, references: ResolvedReferen
         ...(password === undefined ? {} : { password }),
       }
     }),
+    ...(written.encryption === undefined ? {} : { payloadKeys: references.at('encryption', 'key') }),
     ...(databaseUrl === undefined ? {} : { database: { url: databaseUrl } }),
   }
 }

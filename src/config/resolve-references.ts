@@ -17,6 +17,7 @@ const referencePaths: readonly Path[] = [
   ['projects', '*', 'status_token'],
   ['registries', '*', 'password'],
   ['database', 'url'],
+  ['encryption', 'key'],
 ]
 
 export interface ResolvedReferences {

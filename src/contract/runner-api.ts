@@ -11,6 +11,7 @@ export const runnerPaths = {
   segments: '/api/v1/runner/segments',
   plan: (digest: string) => `/api/v1/runner/plans/${encodeURIComponent(digest)}`,
   closed: '/api/v1/runner/closed',
+  payloadKeys: '/api/v1/runner/payload-keys',
   events: '/api/v1/runner/events',
   secrets: '/api/v1/runner/secrets',
   log: (step: string, attempt: number) => `/api/v1/runner/logs/${encodeURIComponent(step)}/${String(attempt)}`,
@@ -27,6 +28,9 @@ export const PresenceReport = z.object({
 export type PresenceReport = z.infer<typeof PresenceReport>
 export const presenceIntervalMs = 2_000
 export const presenceTimeoutMs = 10_000
+
+/** GET payload-keys, runner token: the names of the keys of what goes through Temporal. `encrypts` absent: none does. */
+export const PayloadKeys = z.object({ encrypts: z.string().optional(), knows: z.array(z.string()) })
 
 /** POST segments, runner token: asks for a segment token. 200, 404 unknown run, 409 another plan or stale epoch. */
 export const SegmentTokenRequest = z.object({

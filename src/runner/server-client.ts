@@ -1,6 +1,6 @@
 /** What the runner says to the server: one function per route of `contract/runner-api.ts`. Nothing is retried here. */
 import { z } from 'zod'
-import { ClosedResponse, LogAppended, runnerPaths, SecretsResponse, SegmentToken } from '../contract/runner-api.ts'
+import { ClosedResponse, LogAppended, PayloadKeys, runnerPaths, SecretsResponse, SegmentToken } from '../contract/runner-api.ts'
 import type { EventsReport, PresenceReport, SecretsRequest, SegmentTokenRequest } from '../contract/runner-api.ts'
 import { BelayError } from '../domain/errors.ts'
 import { Plan } from '../domain/plan.ts'
@@ -23,6 +23,8 @@ export interface ServerClient {
   reportPresence(report: PresenceReport, signal: AbortSignal): Promise<void>
   fetchPlan(digest: string, signal: AbortSignal): Promise<Plan>
   requestSegmentToken(request: SegmentTokenRequest, signal?: AbortSignal): Promise<SegmentToken>
+  /** Names of the keys of what goes through Temporal. */
+  fetchPayloadKeys(): Promise<z.output<typeof PayloadKeys>>
   /** Which of these runs have ended? */
   askClosed(runIds: string[]): Promise<string[]>
   fetchArtifact(digest: string): Promise<AsyncIterable<Uint8Array>>
@@ -48,6 +50,9 @@ export function createServerClient(options: { serverUrl: string; token: string }
     },
     async requestSegmentToken(request, signal) {
       return await readJson(await ask(runnerPaths.segments, { method: 'POST', json: request, signal }), SegmentToken)
+    },
+    async fetchPayloadKeys() {
+      return await readJson(await ask(runnerPaths.payloadKeys, {}), PayloadKeys)
     },
     async askClosed(runIds) {
       return (await readJson(await ask(runnerPaths.closed, { method: 'POST', json: { runIds } }), ClosedResponse)).closed

@@ -8,6 +8,7 @@ import {
   WorkflowNotFoundError,
   type WorkflowHandle,
 } from '@temporalio/client'
+import type { DataConverter } from '@temporalio/common'
 import { rollbackUpdate, type EnvironmentInput } from '../contract/environment-workflow.ts'
 import { cancelSignal, settleUndoUpdate, type CancelRequest, type RunInput, type RunMemo } from '../contract/run-workflow.ts'
 import { taskQueues } from '../contract/task-queues.ts'
@@ -21,6 +22,9 @@ export interface OrchestratorOptions {
   namespace: string
   /** Of our store: tells our workflows from a stranger's. */
   storeId: string
+  dataConverter?: DataConverter
+  /** Throws while nothing may be said to Temporal. */
+  mayCall?: () => Promise<void>
 }
 
 /** All calls throw `unavailable` (retryable) if Temporal does not answer in time; each may be repeated. */
@@ -40,11 +44,13 @@ export interface Orchestrator {
 const deadlinesMs = { ping: 2_000, command: 5_000, person: 10_000 } as const
 const workflowTaskTimeout = '2s'
 
-export function createOrchestrator({ address, namespace, storeId }: OrchestratorOptions): Orchestrator {
+export function createOrchestrator(options: OrchestratorOptions): Orchestrator {
+  const { address, namespace, storeId, dataConverter, mayCall } = options
   const connection = Connection.lazy({ address })
-  const client = new Client({ connection, namespace })
+  const client = new Client({ connection, namespace, ...(dataConverter === undefined ? {} : { dataConverter }) })
 
   async function within<T>(deadlineMs: number, call: () => Promise<T>): Promise<T> {
+    await mayCall?.()
     try {
       return await connection.withDeadline(Date.now() + deadlineMs, call)
     } catch (error) {

@@ -5,9 +5,10 @@ import { createLogFiles } from './logs/files.ts'
 import { createAuditStore } from './sql/audit.ts'
 import { createCommandStore } from './sql/commands.ts'
 import { openDatabase } from './sql/database.ts'
-import type { StoreDatabase } from './sql/database.ts'
+import type { StoreDatabase, Tx } from './sql/database.ts'
 import { createDeliveryStore } from './sql/deliveries.ts'
 import { createEnvironmentStore } from './sql/environments.ts'
+import { lock } from './sql/lock.ts'
 import { createLogRows } from './sql/log-rows.ts'
 import { createOutboxStore } from './sql/outbox.ts'
 import { createPollStore } from './sql/polls.ts'
@@ -69,6 +70,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     polls: createPollStore(database),
     outbox: createOutboxStore(database),
     housekeeping: createHousekeeping({ database, logs, blobs }),
+    notePayloadKey: (keys) => database.write((tx) => notePayloadKey(tx, keys)),
     ping: () => ping(database),
     close: () => database.close(),
   }
@@ -82,6 +84,22 @@ function openEngine({ database, now, limits }: StoreOptions): Promise<StoreDatab
 async function loadStoreId({ read }: StoreDatabase): Promise<string> {
   const row = await read.selectFrom('meta').select('value').where('key', '=', 'store_id').executeTakeFirstOrThrow()
   return row.value
+}
+
+const payloadKey = 'payload_key'
+
+async function notePayloadKey(tx: Tx, { encrypts, knows }: Parameters<Store['notePayloadKey']>[0]) {
+  await lock(tx, payloadKey)
+  const noted = await tx.selectFrom('meta').select('value').where('key', '=', payloadKey).executeTakeFirst()
+  if (noted !== undefined && !knows.includes(noted.value)) return { missing: noted.value }
+  if (encrypts === undefined || encrypts === noted?.value) return {}
+  const row = { key: payloadKey, value: encrypts }
+  await tx
+    .insertInto('meta')
+    .values(row)
+    .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
+    .execute()
+  return {}
 }
 
 /** Really writes: a database that can only be read takes no delivery. */

@@ -361,6 +361,11 @@ export interface Store {
   polls: PollStore
   outbox: OutboxStore
   housekeeping: HousekeepingStore
+  /**
+   * Notes the key that encrypts from here on (undefined: none), unless the one noted so far is not among `knows`: then nothing
+   * changes, and that one is returned.
+   */
+  notePayloadKey(keys: { encrypts?: string; knows: readonly string[] }): Promise<{ missing?: string }>
   /** Can it be read and written now? Throws `unavailable`. */
   ping(): Promise<void>
   close(): Promise<void>

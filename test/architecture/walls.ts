@@ -39,7 +39,10 @@ export const rooms: Readonly<Record<string, Room>> = {
   store: { uses: ['^src/(domain|process)/'], packages: ['kysely', 'libsql', 'pg', 'zod'] },
   api: { uses: ['^src/domain/'], packages: ['zod'], builtins: [] },
   server: {
-    uses: ['^src/(api|contract|domain|pipeline|store|config|process)/', ...portsAndRegistries('forges', 'notifiers', 'secrets')],
+    uses: [
+      '^src/(api|contract|domain|pipeline|store|config|process|payloads)/',
+      ...portsAndRegistries('forges', 'notifiers', 'secrets'),
+    ],
     mentions: ['^src/workflows/'],
     packages: ['fastify', 'fastify-type-provider-zod', 'zod', 'pino', '@temporalio/client', '@temporalio/common'],
   },
@@ -52,10 +55,11 @@ export const rooms: Readonly<Record<string, Room>> = {
     uses: ['^src/(domain|config|process)/', ...portsAndRegistries('edges')],
     packages: ['@temporalio/client', '@temporalio/worker', 'zod'],
   },
-  cli: { uses: ['^src/(api|domain|pipeline|config|process)/'], packages: ['commander', 'pino', 'zod', 'yaml'] },
-  config: { uses: ['^src/(domain|process)/'], packages: ['yaml', 'zod'] },
+  cli: { uses: ['^src/(api|domain|pipeline|config|process|payloads)/'], packages: ['commander', 'pino', 'zod', 'yaml'] },
+  config: { uses: ['^src/(domain|process|payloads)/'], packages: ['yaml', 'zod'] },
   process: { uses: ['^src/domain/'], packages: ['execa', 'libsql'] },
   registry: { uses: ['^src/domain/'], packages: ['zod'] },
+  payloads: { uses: ['^src/domain/'], packages: ['@temporalio/common'] },
 }
 
 /** Commands of the CLI that start parts of Belay in this process or beside it; they may also use what is below. */

@@ -10,7 +10,8 @@ import { parseConfig } from '../../src/config/load-config.ts'
 import { keysNotYet, valuesNotYet } from '../../src/config/not-yet.ts'
 
 const page = await readFile(join(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
-const env = { SHOP_WEBHOOK_SECRET: 'a secret' }
+const payloadKey = Buffer.alloc(32, 7).toString('base64')
+const env = { SHOP_WEBHOOK_SECRET: 'a secret', PAYLOAD_KEY: payloadKey }
 const names: Readonly<Record<string, string>> = {
   projects: 'shop',
   environments: 'staging',
@@ -43,6 +44,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'belay-configuration-'))
   await mkdir(join(directory, 'keys'))
   await writeFile(join(directory, 'keys/shop'), 'a secret\n')
+  await writeFile(join(directory, 'keys/payload'), `${payloadKey}\n`)
 })
 
 afterAll(async () => {

@@ -4,6 +4,7 @@ import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { formatAddress, type Address } from '../../config/scalars.ts'
 import { defaults } from '../../domain/defaults.ts'
+import { knownKeysOf, type KnownKeys } from '../../payloads/payload-keys.ts'
 import { findStepUser } from '../up/step-user.ts'
 import type { Check, Finding } from './check.ts'
 
@@ -80,7 +81,7 @@ function canListen({ host, port }: Address): Promise<boolean> {
   })
 }
 
-export const checkTrust: Check = () => {
+export const checkTrust: Check = ({ config }) => {
   const user = findStepUser()
   const who = user === undefined ? 'as you' : `as uid ${String(user.uid)} (nobody), because Belay is root`
   return Promise.resolve([
@@ -89,6 +90,13 @@ export const checkTrust: Check = () => {
       state: 'note',
       detail: `process: steps run ${who}; only for repositories whose committers may deploy anyway`,
     },
-    { name: 'encryption', state: 'note', detail: 'none: what goes through Temporal (never a secret) is stored as it is' },
+    encryption(knownKeysOf(config?.payloadKeys ?? [])),
   ])
+}
+
+function encryption({ encrypts, knows }: KnownKeys): Finding {
+  if (encrypts === undefined)
+    return { name: 'encryption', state: 'note', detail: 'none: what goes through Temporal (never a secret) is stored as it is' }
+  const more = knows.length === 1 ? '' : `, ${String(knows.length - 1)} more to read with`
+  return { name: 'encryption', state: 'good', detail: `of what goes through Temporal: key ${encrypts}${more}` }
 }

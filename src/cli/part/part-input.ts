@@ -22,6 +22,7 @@ export interface RunnerInput {
   serverUrl: string
   publicUrl: string
   token: string
+  payloadKeys?: readonly string[]
   temporal: TemporalAt
   places: Pick<Places, 'runner' | 'workspaces' | 'images'>
   /** PATH of the steps. */

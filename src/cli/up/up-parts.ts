@@ -71,6 +71,7 @@ function runner({ config, places, temporal, user, env }: UpPartsOptions): Part {
     serverUrl: serverUrlOf(config),
     publicUrl: config.publicUrl,
     temporal,
+    ...(config.payloadKeys === undefined ? {} : { payloadKeys: config.payloadKeys }),
     places: { runner: places.runner, workspaces: places.workspaces, images: places.images },
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     ...(user === undefined ? {} : { user }),

@@ -38,11 +38,15 @@ export async function serveRoles(io: Io, roles: readonly MainRole[], flags: Serv
   const { temporal } = config
   if (temporal === undefined) throw noTemporal()
   const life = beginLife()
-  const { start } = await import('../../../workers/main.ts')
+  const [{ start }, { endFor }] = await Promise.all([
+    import('../../../workers/main.ts'),
+    import('../../../workers/payload-keys.ts'),
+  ])
   const places = placesOf(config.data, { work: io.env['BELAY_WORK_DIR'] || undefined, root: findStepUser() !== undefined })
   const log = pino({ name: roles.join('+') })
   const keeper = roles.includes('deployer') ? await keepKeeper({ places, env: io.env, log }) : undefined
-  const main = await start({ config, places, temporal, roles, log })
+  const onMissingKey = roles.includes('deployer') ? endFor(log) : undefined
+  const main = await start({ config, places, temporal, roles, log, onMissingKey })
   const heartbeats = await Promise.all(
     roles.flatMap((role) =>
       role === 'server' ? [] : [beatFor({ role }, { env: io.env, temporal, alive: keeper?.findTrouble })],

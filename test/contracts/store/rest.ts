@@ -73,6 +73,18 @@ export function restContract(open: OpenStoreUnderTest): void {
     })
   })
 
+  describe('the key of payloads', () => {
+    test('is replaced by whoever knows the one before, and by nobody else', async () => {
+      const { store, reopen } = await open()
+      expect(await store.notePayloadKey({ knows: [] })).toEqual({})
+      expect(await store.notePayloadKey({ encrypts: 'a', knows: ['a'] })).toEqual({})
+      expect(await store.notePayloadKey({ knows: [] })).toEqual({ missing: 'a' })
+      expect(await store.notePayloadKey({ encrypts: 'b', knows: ['b'] })).toEqual({ missing: 'a' })
+      expect(await store.notePayloadKey({ encrypts: 'b', knows: ['b', 'a'] })).toEqual({})
+      expect(await (await reopen()).notePayloadKey({ encrypts: 'a', knows: ['a'] })).toEqual({ missing: 'b' })
+    })
+  })
+
   describe('audit, presence, polls', () => {
     test('audit entries are listed newest first, in the order in which they were written', async () => {
       const { store, clock } = await open()

@@ -1,15 +1,18 @@
 import type { FastifyInstance } from 'fastify'
 import { BelayError } from '../../../domain/errors.ts'
+import { knownKeysOf } from '../../../payloads/payload-keys.ts'
 import type { RouteDeps } from '../../app.ts'
 import { mount } from '../mount.ts'
 import { runnerRoutes } from './routes.ts'
 
 /** What a runner says and asks in its own name: that it is there, what a plan is, and which directories may go. */
-export function mountPresence(app: FastifyInstance, { store }: RouteDeps): void {
+export function mountPresence(app: FastifyInstance, { config, store }: RouteDeps): void {
   mount(app, runnerRoutes.presence, async ({ body, reply }) => {
     await store.presence.report({ ...body, at: Date.now() })
     return reply.send()
   })
+
+  mount(app, runnerRoutes.payloadKeys, () => Promise.resolve(knownKeysOf(config.payloadKeys ?? [])))
 
   mount(app, runnerRoutes.plan, async ({ params }) => {
     const plan = await store.runs.findPlan(params.digest)

@@ -6,6 +6,7 @@ import {
   ClosedResponse,
   EventsReport,
   LogAppended,
+  PayloadKeys,
   PresenceReport,
   runnerPaths,
   SecretsRequest,
@@ -50,6 +51,7 @@ export const runnerRoutes = {
     status: 200,
     response: ClosedResponse,
   },
+  payloadKeys: { method: 'GET', path: runnerPaths.payloadKeys, access: 'runner', status: 200, response: PayloadKeys },
   events: { method: 'POST', path: runnerPaths.events, access: 'segment', body: EventsReport, status: 204 },
   secrets: {
     method: 'POST',
