@@ -1,7 +1,8 @@
 /** The deployer as a worker of a real Temporal, with a real keeper and real applications. */
 import { mkdirSync, rmSync } from 'node:fs'
 import { Client, Connection } from '@temporalio/client'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { NativeConnection } from '@temporalio/worker'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
 import { endKeeper } from '../test/helpers/keeper-process.ts'
 import { writeImage } from '../test/helpers/oci-image.ts'
 import { openDirectory, sampleProgram } from '../test/helpers/sample-app.ts'
@@ -118,6 +119,15 @@ it("carries a release from staged to verified, with the environment's secrets", 
   })
   await run('clear', operation(made))
   expect((await fetch(edge)).status).toBe(503)
+}, 60_000)
+
+it('one that cannot start leaves no connection open', async () => {
+  const closed = vi.spyOn(NativeConnection.prototype, 'close')
+  const nowhere = { address: temporal.address, namespace: 'nowhere' }
+  const starting = startDeployer({ config: configWith(1), places, temporal: nowhere, storeId: 'store' })
+  await expect(starting).rejects.toThrow(/nowhere/i)
+  expect(closed).toHaveBeenCalledOnce()
+  closed.mockRestore()
 }, 60_000)
 
 it('says why a release is not healthy, without the secret it printed', async () => {

@@ -41,17 +41,9 @@ export async function start(options: DeployerOptions): Promise<{ stop(): Promise
     },
   })
   const connection = options.connection ?? (await NativeConnection.connect({ address: temporal.address }))
-  const worker = await Worker.create({
-    connection,
-    dataConverter: createDataConverter(config.payloadKeys ?? [], { onMissingKey: options.onMissingKey }),
-    namespace: temporal.namespace,
-    taskQueue: taskQueues.deployer,
-    activities,
-    // Also the delay of a cancellation.
-    maxHeartbeatThrottleInterval: '2s',
-    defaultHeartbeatThrottleInterval: '2s',
-    shutdownGraceTime: '2s',
-    shutdownForceTime: '8s',
+  const worker = await createWorker(options, { connection, activities }).catch(async (error: unknown) => {
+    if (options.connection === undefined) await connection.close()
+    throw error
   })
   const stopOpening = Object.values(made).map((target) => keepTrying(() => target.openEdges()))
   const running = worker.run()
@@ -63,6 +55,23 @@ export async function start(options: DeployerOptions): Promise<{ stop(): Promise
       if (options.connection === undefined) await connection.close()
     },
   }
+}
+
+function createWorker(
+  { config, temporal, onMissingKey }: DeployerOptions,
+  made: { connection: NativeConnection; activities: object },
+): Promise<Worker> {
+  return Worker.create({
+    ...made,
+    dataConverter: createDataConverter(config.payloadKeys ?? [], { onMissingKey }),
+    namespace: temporal.namespace,
+    taskQueue: taskQueues.deployer,
+    // Also the delay of a cancellation.
+    maxHeartbeatThrottleInterval: '2s',
+    defaultHeartbeatThrottleInterval: '2s',
+    shutdownGraceTime: '2s',
+    shutdownForceTime: '8s',
+  })
 }
 
 /** One target of each kind, for the environments that have it. */

@@ -32,6 +32,10 @@ describe('what is kept by default', () => {
   })
 })
 
+it('a pull of an image says itself that it took too long, before its phase is over', () => {
+  expect(defaults.deployment.pullMs).toBeLessThan(defaults.deployment.phaseMs)
+})
+
 it('whatever goes, there is a reason in words', () => {
   for (const kind of sweepKinds) expect(whySwept(kind, defaults.keep)).toMatch(/^\S.*\S$/)
 })

@@ -13,5 +13,7 @@ export const defaults = {
   deliveredRowsMs: 7 * dayMs,
   /** Below either, no new run begins; it does again above both of the second. */
   disk: { low: { bytes: 1024 ** 3, share: 0.05 }, enough: { bytes: 1.25 * 1024 ** 3, share: 0.06 } },
+  /** What a phase of a deployment may take beside its bake, and the pull of an image in it, which is to say so itself. */
+  deployment: { phaseMs: 15 * 60_000, pullMs: 10 * 60_000 },
   cleanUp: { firstAfterMs: 10 * 60_000, everyMs: 60 * 60_000 },
 } as const

@@ -1,6 +1,7 @@
 // Long because a deployment, its way back, rollback and recovery are one story about one state.
 import { CancellationScope, condition, isCancellation, uuid4 } from '@temporalio/workflow'
 import type { DeployOperation, Operation } from '../contract/activities.ts'
+import { defaults } from '../domain/defaults.ts'
 import type {
   Answer,
   Deployment,
@@ -37,7 +38,7 @@ export interface Deployer {
 type Options = Pick<Deploy, 'health' | 'bakeMs' | 'strategy'>
 type Served = 'provisional' | 'kept'
 
-const phaseLimitMs = 15 * 60_000
+const phaseLimitMs = defaults.deployment.phaseMs
 
 type Tell = (runId: string, answer: Answer) => void
 

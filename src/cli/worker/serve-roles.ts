@@ -12,6 +12,7 @@ import { supervise } from '../../embedded/supervisor/supervise.ts'
 import type { Io } from '../io.ts'
 import { beginLife } from '../part/life.ts'
 import { beatFor } from './beat-for.ts'
+import { tellPart } from './tell-part.ts'
 import { takeListen } from '../up/listen.ts'
 import { findStepUser } from '../up/step-user.ts'
 
@@ -69,9 +70,7 @@ async function keepKeeper({ places, env, log }: { places: Places; env: NodeJS.Pr
   const { keeperOf } = await import('../up/up-parts.ts')
   const supervisor = await supervise({
     parts: [keeperOf({ places, env })],
-    tell(news) {
-      log.info({ part: news.part, pid: news.type === 'ready' ? news.pid : undefined }, news.type)
-    },
+    tell: tellPart(log),
   })
   const socket = keeperSocket(places.keeper)
   return {

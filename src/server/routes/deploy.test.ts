@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeProject, openFrontDoor, startPlannedRun, type FrontDoor } from '../../../test/helpers/front-door.ts'
 import type { Client } from '../../api/client.ts'
+import type { Config } from '../../config/config.ts'
 import type { RollbackRequest } from '../../domain/environment.ts'
 import type { Release } from '../../domain/release.ts'
 
@@ -13,8 +14,8 @@ const projects = {
   blog: makeProject({ name: 'blog', environments: [] }),
 }
 
-async function open(more: Partial<typeof projects> = {}): Promise<void> {
-  door = await openFrontDoor({ config: { projects: { ...projects, ...more } } })
+async function open(more: Partial<typeof projects> = {}, config: Partial<Config> = {}): Promise<void> {
+  door = await openFrontDoor({ config: { projects: { ...projects, ...more }, ...config } })
   client = await door.client('operator')
 }
 
@@ -107,5 +108,41 @@ describe('refused, without an audit row, and nothing is asked', () => {
     expect(await client.deploy('staging', { release: '1', project: 'blog' })).toMatchObject({ digest: digestOf('b') })
     expect(await client.deploy('staging', { release: digestOf('b') })).toMatchObject({ digest: digestOf('b') })
     expect(heard.asked).toHaveLength(2)
+  })
+})
+
+describe('an environment of containers', () => {
+  const health = { http: '/healthz', intervalMs: 1000, healthyAfter: 1, unhealthyAfter: 3, timeoutMs: 60_000 }
+  const edge = { driver: 'embedded' as const, host: '127.0.0.1', port: 9080 }
+  const staging = { name: 'staging', target: 'docker' as const, edge, health, env: {} }
+
+  async function deploy(registry?: string): Promise<unknown> {
+    await door.close()
+    await open({}, { environments: { staging }, registries: { main: { name: 'main', url: 'https://registry.example' } } })
+    const heard = listen()
+    const run = await startPlannedRun(door.store)
+    const image = { repository: 'main/app', digest: digestOf('a'), ...(registry === undefined ? {} : { registry }) }
+    const made = { project: 'shop', sha: '1'.repeat(40), image, runId: run.id, artifacts: [], step: 'release' }
+    await door.store.releases.create(made)
+    try {
+      return await client.deploy('staging', { release: '1' })
+    } finally {
+      expect(heard.asked).toHaveLength(registry === 'main' ? 1 : 0)
+    }
+  }
+
+  test('gets an image of a registry', async () => {
+    await expect(deploy('main')).resolves.toMatchObject({ release: 1 })
+  })
+
+  test.each([
+    ['in no registry', undefined, 'is in no registry'],
+    ['in one that is not configured', 'gone', 'the registry gone, which is not configured'],
+  ])('is refused one that is %s, before it is asked', async (_, registry, why) => {
+    await expect(deploy(registry)).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringContaining(why) as string,
+      hint: expect.stringContaining('registries') as string,
+    })
   })
 })

@@ -14,7 +14,8 @@ interface Wanted {
 /** The release that a person means, of a project whose releases may go into this environment. */
 export async function loadReleaseFor({ config, store }: { config: Config; store: Store }, wanted: Wanted): Promise<Release> {
   const projects = projectsFor(config, wanted)
-  return refuseRemoved(await loadWanted(store, projects, wanted))
+  const release = refuseRemoved(await loadWanted(store, projects, wanted))
+  return refuseUnreachable(config, wanted.environment, release)
 }
 
 /** Its image may still be there, but not for long. */
@@ -24,6 +25,19 @@ function refuseRemoved(release: Release): Release {
     code: 'refused',
     message: `release ${String(release.number)} of ${release.project} was cleaned up: its image and artifacts are not kept any longer`,
     hint: 'Run its branch again. How long they are kept is `keep.artifacts` in the configuration.',
+  })
+}
+
+/** A container engine takes images from registries only. */
+function refuseUnreachable(config: Config, environment: string, release: Release): Release {
+  const { registry, repository } = release.image
+  const isDocker = config.environments[environment]?.target === 'docker'
+  if (!isDocker || (registry !== undefined && Object.hasOwn(config.registries, registry))) return release
+  const where = registry === undefined ? 'is in no registry' : `is in the registry ${registry}, which is not configured`
+  throw new BelayError({
+    code: 'refused',
+    message: `release ${String(release.number)} of ${release.project} cannot run in ${environment}: its image ${repository} ${where}, and the target docker takes images from registries only`,
+    hint: 'Build it with a repository that begins with the name of one of `registries`.',
   })
 }
 

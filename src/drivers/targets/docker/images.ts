@@ -1,4 +1,5 @@
 /** Images on the engine: pulled by digest, and removed again once nothing needs them. */
+import { defaults } from '../../../domain/defaults.ts'
 import { BelayError } from '../../../domain/errors.ts'
 import type { Operation } from '../../../contract/activities.ts'
 import type { Image } from '../../../domain/step.ts'
@@ -42,7 +43,6 @@ export interface Images {
 }
 
 const Inspected = z.object({ digests: z.array(z.string()).nullable(), user: z.string() })
-const pullLimitMs = 15 * 60_000
 /** Of each environment: the one that serves, the one before, and one for luck. */
 const keptImages = 3
 
@@ -61,7 +61,7 @@ export function createImages({ docker, registries, directory, env }: ImagesOptio
   async function pull(reference: string, registry: RegistryAccess): Promise<void> {
     const end = await withCallDirectory(directory, async (path) => {
       await layCredentials(path, { registry, env })
-      return docker.run(pullArgs(reference), { configDirectory: path, limitMs: pullLimitMs })
+      return docker.run(pullArgs(reference), { configDirectory: path, limitMs: defaults.deployment.pullMs })
     })
     if (end.exitCode !== 0) throw explainPull(end, reference, registry)
   }

@@ -1,5 +1,6 @@
 /** The target `process`: releases are programs of this machine, owned by the keeper; it reaches the keeper and unpacks. */
 import { z } from 'zod'
+import { defaults } from '../../../domain/defaults.ts'
 import { BelayError } from '../../../domain/errors.ts'
 import type { Image } from '../../../domain/step.ts'
 import { createRegistryClient } from '../../../registry/create-registry-client.ts'
@@ -27,9 +28,6 @@ export interface ProcessTargetOptions {
   resolveEnv(environment: string): Promise<Record<string, string>>
 }
 
-/** Below what a phase may take. */
-const pullLimitMs = 10 * 60_000
-
 export function createProcessTarget(options: ProcessTargetOptions): Target {
   const { view, openEdge, carryOut } = createEnvironmentsClient(options)
   const appsOf = (environment: string): string => `${options.apps}/${environment}`
@@ -46,7 +44,7 @@ export function createProcessTarget(options: ProcessTargetOptions): Target {
   async function pull(registry: string, { repository, digest }: Image, layout: string): Promise<void> {
     const connect = (): RegistryClient => {
       const access = options.registries[registry]
-      if (access !== undefined) return createRegistryClient(access, { signal: AbortSignal.timeout(pullLimitMs) })
+      if (access !== undefined) return createRegistryClient(access, { signal: AbortSignal.timeout(defaults.deployment.pullMs) })
       const hint = 'Add it to `registries` in belay.config.yml.'
       throw new BelayError({ code: 'refused', message: `there is no registry ${registry}`, hint })
     }
