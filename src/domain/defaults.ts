@@ -11,6 +11,8 @@ export const defaults = {
   logBytes: 100 * 1024 * 1024,
   /** Rows that only carried something to Temporal or a forge, once it has arrived. */
   deliveredRowsMs: 7 * dayMs,
+  /** Copies of repositories on a runner that no run has asked for. */
+  mirrorsMs: 30 * dayMs,
   /** Below either, no new run begins; it does again above both of the second. */
   disk: { low: { bytes: 1024 ** 3, share: 0.05 }, enough: { bytes: 1.25 * 1024 ** 3, share: 0.06 } },
   /** What a phase of a deployment may take beside its bake, and the pull of an image in it, which is to say so itself. */

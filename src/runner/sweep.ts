@@ -1,5 +1,6 @@
 /** Removes what a missed `closeWorkspace` left: the server says which runs have ended. */
 import { z } from 'zod'
+import { defaults } from '../domain/defaults.ts'
 import { messageOf } from '../domain/errors.ts'
 import { closeWorkspace } from './close-workspace.ts'
 import type { RunnerDeps } from './runner-deps.ts'
@@ -10,6 +11,7 @@ const batch = 1_000
 /** Ids of the runs whose directories were removed. Throws what the server client throws. */
 export async function sweep(deps: RunnerDeps): Promise<string[]> {
   deps.plans.sweep()
+  await deps.workspaces.sweepMirrors(Date.now() - defaults.mirrorsMs)
   const journalled = deps.journals.list().map((record) => record.begun.runId)
   const here = new Set([...(await deps.workspaces.list()), ...journalled])
   const asked = [...here].filter((runId) => z.uuid().safeParse(runId).success)

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -257,4 +257,22 @@ test('makes a new mirror if the old one is damaged', async () => {
   await writeFile(join(mirror, 'HEAD'), 'nonsense')
   await writeFile(join(mirror, 'config'), '[core\n')
   expect((await ensure(repository.url, second)).sha).toBe(second)
+})
+
+test('a mirror that nothing was asked of for long goes, one that was used stays, and what a killed sweep left goes too', async () => {
+  const [old, used] = [await createRepository(), await createRepository()]
+  const [oldSha, usedSha] = [
+    await old.commit({ files: { a: '1' }, message: 'first' }),
+    await used.commit({ files: { a: '1' }, message: 'first' }),
+  ]
+  const commits = [await ensure(old.url, oldSha), await ensure(used.url, usedSha)]
+  const longAgo = Date.now() / 1000 - 3600
+  for (const { directory: mirror } of commits) await utimes(join(mirror, 'HEAD'), longAgo, longAgo)
+  await mkdir(join(directory, 'half.git.removing'))
+  const before = Date.now()
+  await ensure(used.url, usedSha)
+  expect(await createMirrors(directory).sweep(before - 1000, forEver)).toBe(1)
+  expect(commits.map((commit) => existsSync(commit.directory))).toEqual([false, true])
+  expect(existsSync(join(directory, 'half.git.removing'))).toBe(false)
+  await expect(ensure(old.url, oldSha)).resolves.toMatchObject({ sha: oldSha })
 })

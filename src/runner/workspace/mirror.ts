@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BelayError } from '../../domain/errors.ts'
 import { Sha } from '../../domain/trigger.ts'
@@ -29,7 +29,11 @@ export interface Mirrors {
   ensureCommit(input: { url: string; sha: string; signal: AbortSignal }): Promise<MirroredCommit>
   /** Throws the copy away that a commit could not be read from; the next call fetches a new one. */
   discard(commit: MirroredCommit, signal: AbortSignal): Promise<void>
+  /** Removes mirrors that no commit was asked of since then (ms since 1970); how many. They are copies: the next run fetches anew. */
+  sweep(unusedSince: number, signal: AbortSignal): Promise<number>
 }
+
+const asideSuffix = '.removing'
 
 /** `directory`: absolute path. The caller is the only one on this machine that uses it. */
 export function createMirrors(directory: string): Mirrors {
@@ -72,6 +76,8 @@ export function createMirrors(directory: string): Mirrors {
       const commit = { directory: mirror, ref: refOf(sha), sha }
       await exclusive(mirror, signal, async () => {
         await prepare(mirror, sha, signal)
+        // Its age counts from its last use.
+        await utimes(join(mirror, 'HEAD'), new Date(), new Date())
         if (await hasCommit(git, request)) return
         if ((await fetchCommit(request)) === 'here') {
           await expectCommit(git, request)
@@ -87,7 +93,30 @@ export function createMirrors(directory: string): Mirrors {
     },
     discard: (commit, signal) =>
       exclusive(commit.directory, signal, () => rm(commit.directory, { recursive: true, force: true })),
+    async sweep(unusedSince, signal) {
+      let removed = 0
+      for (const name of await readdir(directory).catch((): string[] => [])) {
+        // Moved aside first: half a mirror must not be found under its name.
+        if (name.endsWith(asideSuffix)) await rm(join(directory, name), { recursive: true, force: true })
+        if (!name.endsWith('.git')) continue
+        const mirror = join(directory, name)
+        const isRemoved = await exclusive(mirror, signal, async () => {
+          if ((await lastUsed(mirror)) >= unusedSince) return false
+          await rename(mirror, `${mirror}${asideSuffix}`)
+          await rm(`${mirror}${asideSuffix}`, { recursive: true, force: true })
+          return true
+        })
+        if (isRemoved) removed += 1
+      }
+      return removed
+    },
   }
+}
+
+/** One without a HEAD was not finished when its runner died: as old as its directory. */
+async function lastUsed(mirror: string): Promise<number> {
+  const found = await stat(join(mirror, 'HEAD')).catch(() => stat(mirror))
+  return found.mtimeMs
 }
 
 interface FetchRequest {

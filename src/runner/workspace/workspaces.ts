@@ -31,6 +31,8 @@ export interface Workspaces {
   remove(runId: string): Promise<void>
   /** Ids of the runs that have a directory. */
   list(): Promise<string[]>
+  /** Removes the copies of repositories that nothing was opened from since then (ms since 1970); how many. */
+  sweepMirrors(unusedSince: number): Promise<number>
 }
 
 /** Absolute paths, owned by the step user. */
@@ -133,6 +135,8 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
         await removeTree(aside, parts)
       })
     },
+
+    sweepMirrors: (unusedSince) => mirrors.sweep(unusedSince, new AbortController().signal),
 
     async list() {
       const names = (await readdir(workspaces)).map((name) => name.replace(asidePrefix, ''))
