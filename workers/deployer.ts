@@ -7,6 +7,7 @@ import { taskQueues } from '../src/contract/task-queues.ts'
 import { BelayError, messageOf } from '../src/domain/errors.ts'
 import type { EnvValue } from '../src/domain/plan.ts'
 import { secretProviders } from '../src/drivers/secrets/index.ts'
+import { removeEnvironments } from '../src/drivers/targets/remove-environments.ts'
 import { createEdgeControl } from '../src/drivers/targets/create-edge-control.ts'
 import { targets, type TargetDeps } from '../src/drivers/targets/index.ts'
 import type { Target } from '../src/drivers/targets/target.ts'
@@ -45,11 +46,11 @@ export async function start(options: DeployerOptions): Promise<{ stop(): Promise
     if (options.connection === undefined) await connection.close()
     throw error
   })
-  const stopOpening = Object.values(made).map((target) => keepTrying(() => target.openEdges()))
+  const stopOpening = openEdges(options, Object.values(made))
   const running = worker.run()
   return {
     async stop() {
-      for (const stopOne of stopOpening) stopOne()
+      stopOpening()
       if (worker.getState() === 'RUNNING') worker.shutdown()
       await running
       if (options.connection === undefined) await connection.close()
@@ -125,6 +126,32 @@ async function resolveSecret(config: Config, name: string): Promise<string> {
   })
 }
 
+/** Those that are configured no longer are closed first: a renamed one stands where the new one is to be. */
+function openEdges({ config, places }: DeployerOptions, all: readonly Target[]): () => void {
+  const socket = keeperSocket(places.keeper)
+  const configured = Object.keys(config.environments)
+  const stops: (() => void)[] = []
+  let stopped = false
+  const stopRemoving = keepTrying(async () => {
+    // Without a file they are those of the working tree's pipelines: nobody has said that one is gone.
+    const removing = config.file === undefined ? undefined : removeEnvironments({ socket, configured, say })
+    await removing?.catch((error: unknown) => {
+      if (error instanceof BelayError && error.retryable) throw error
+      // What one cannot be rid of is no reason to keep the others waiting.
+      say(messageOf(error))
+    })
+    if (!stopped) stops.push(...all.map((target) => keepTrying(() => target.openEdges())))
+  })
+  return () => {
+    stopped = true
+    for (const stop of [stopRemoving, ...stops]) stop()
+  }
+}
+
+function say(line: string): void {
+  process.stderr.write(`deployer: ${line}\n`)
+}
+
 /** The keeper may not be there yet. Deployments open their edge themselves, so nothing waits for this. */
 function keepTrying(work: () => Promise<void>): () => void {
   let stopped = false
@@ -136,7 +163,7 @@ function keepTrying(work: () => Promise<void>): () => void {
     } catch (error) {
       const again = error instanceof BelayError && error.retryable
       // Tried again every second, and said once.
-      if (messageOf(error) !== said) process.stderr.write(`deployer: ${messageOf(error)}${again ? '; trying again' : ''}\n`)
+      if (messageOf(error) !== said) say(`${messageOf(error)}${again ? '; trying again' : ''}`)
       said = messageOf(error)
       if (again && !stopped) timer = setTimeout(() => void attempt(), openEdgesAgainMs)
     }

@@ -5,6 +5,7 @@ import type { Places } from '../src/config/places.ts'
 import { messageOf } from '../src/domain/errors.ts'
 import { workflowBundlePath } from '../src/embedded/build-workflow-bundle.ts'
 import { pause } from '../src/server/backoff.ts'
+import { startCleanUp } from '../src/server/clean-up.ts'
 import { openStore } from '../src/store/open-store.ts'
 import { start as startControl } from './control.ts'
 import { ensureCredentials } from './credentials.ts'
@@ -53,6 +54,11 @@ export async function start(options: MainOptions): Promise<{ url?: string; stop(
     if (server !== undefined) started.push(() => server.stop())
     const insist = async (role: MainRole, begin: () => Promise<Stoppable>) => {
       if (roles.includes(role)) started.push(await keepTrying({ role, begin, log, signal: stopping.signal }))
+    }
+    if (roles.includes('deployer') && server === undefined) {
+      // The images that it has pulled to its own disk.
+      const cleaning = startCleanUp({ config: { ...config, data: places.data }, store, log, only: ['images'] })
+      started.push(() => cleaning.stop())
     }
     const bundle = workflowBundlePath()
     const known = {

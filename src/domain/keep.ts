@@ -8,7 +8,7 @@ export interface Keep {
   deliveriesMs: number
 }
 
-/** What a clean-up removes, in the order in which it does. */
+/** What a clean-up removes, in the order in which it does: what names something before what it names. */
 export const sweepKinds = [
   'logs',
   'log_files',

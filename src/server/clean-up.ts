@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts'
 import { placesOf } from '../config/places.ts'
 import { defaults } from '../domain/defaults.ts'
 import { BelayError, messageOf } from '../domain/errors.ts'
-import { addUp, type Keep, type Swept } from '../domain/keep.ts'
+import { addUp, type Keep, type SweepKind, type Swept } from '../domain/keep.ts'
 import type { Store } from '../store/store.ts'
 import { pause } from './backoff.ts'
 
@@ -13,6 +13,8 @@ export interface CleanUpDeps {
   config: Config
   store: Store
   log: Logger
+  /** Of this machine alone, whoever else is at it. Absent: everything, one server at a time. */
+  only?: readonly SweepKind[]
   /** For tests. */
   times?: { firstAfterMs: number; everyMs: number }
 }
@@ -47,7 +49,7 @@ export interface CleanUpRequest {
 export async function cleanUp(deps: CleanUpDeps, request: CleanUpRequest): Promise<{ swept: Swept[]; more: boolean }> {
   const { housekeeping } = deps.store
   const owner = randomUUID()
-  if (!(await housekeeping.lease({ owner, leaseMs }))) throw busy()
+  if (deps.only === undefined && !(await housekeeping.lease({ owner, leaseMs }))) throw busy()
   const swept: Swept[] = []
   try {
     const more = await sweep(deps, { owner, signal: request.signal, swept })
@@ -60,15 +62,15 @@ export async function cleanUp(deps: CleanUpDeps, request: CleanUpRequest): Promi
 }
 
 async function sweep(
-  { config, store }: CleanUpDeps,
+  { config, store, only }: CleanUpDeps,
   { owner, signal, swept }: { owner: string; signal: AbortSignal; swept: Swept[] },
 ): Promise<boolean> {
   const { housekeeping } = store
   let renewedAt = performance.now()
-  for await (const some of housekeeping.sweep({ keep: keepOf(config), dry: false, images: imagesOf(config) })) {
+  for await (const some of housekeeping.sweep({ keep: keepOf(config), dry: false, images: imagesOf(config), only })) {
     swept.push(some)
     if (signal.aborted) return true
-    if (performance.now() - renewedAt < renewAfterMs) continue
+    if (only !== undefined || performance.now() - renewedAt < renewAfterMs) continue
     if (!(await housekeeping.lease({ owner, leaseMs }))) return true
     renewedAt = performance.now()
   }

@@ -6,7 +6,7 @@
  */
 import type { Delivery, DeliveryAnswer } from '../domain/delivery.ts'
 import type { Deployment, EnvironmentState } from '../domain/environment.ts'
-import type { Keep, Swept } from '../domain/keep.ts'
+import type { Keep, SweepKind, Swept } from '../domain/keep.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { Release } from '../domain/release.ts'
 import type { RunEnding, RunEvent, StepChange, StoredRunEvent, UndoItem } from '../domain/run-event.ts'
@@ -330,6 +330,15 @@ export interface OutboxStore {
   list(page: PageRequest): Promise<Page<OutboxItem & { error?: string; givenUp: boolean }>>
 }
 
+export interface SweepRequest {
+  keep: Keep
+  dry: boolean
+  /** Directory of image layouts, if they lie on this machine. */
+  images?: string
+  /** Absent: everything. */
+  only?: readonly SweepKind[] | undefined
+}
+
 /** What is not kept any longer is removed, by one of the servers. */
 export interface HousekeepingStore {
   /** True: it is this owner's turn until the time is up, also if it was already. */
@@ -339,10 +348,9 @@ export interface HousekeepingStore {
   /**
    * Removes batch by batch and tells what went; whoever stops asking stops it. With `dry` it only tells what would go. What runs
    * that have not ended need stays, and so does what one of the releases needs that an environment remembers, has queued or
-   * serves. A kill at any point leaves nothing listed that is not whole; the next one finds what was left. `images`: the
-   * directory of image layouts, if they lie on this machine.
+   * serves. A kill at any point leaves nothing listed that is not whole; the next one finds what was left.
    */
-  sweep(input: { keep: Keep; dry: boolean; images?: string }): AsyncGenerator<Swept>
+  sweep(input: SweepRequest): AsyncGenerator<Swept>
 }
 
 export interface Store {

@@ -42,7 +42,7 @@ const answerLimit = 4 * 1024 * 1024
 
 export interface KeeperClient {
   /** Throws what the keeper refused with; `unavailable`, retryable, if it cannot be reached or does not answer. */
-  call<T>(schema: z.ZodType<T>, method: 'GET' | 'PUT' | 'POST', path: string, body?: unknown): Promise<T>
+  call<T>(schema: z.ZodType<T>, method: 'GET' | 'PUT' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<T>
 }
 
 export function createKeeperClient(socketPath: string): KeeperClient {

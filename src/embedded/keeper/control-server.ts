@@ -18,6 +18,8 @@ import { ensureSocketDirectory } from '../../process/socket-directory.ts'
 export interface ControlServerOptions {
   socket: string
   environment(name: string): EnvironmentKeeper
+  /** Of the environments that have an edge or instances. */
+  names(): string[]
   /** Answers once everything has stopped. */
   stop(): Promise<void>
   log(line: string): void
@@ -65,11 +67,14 @@ async function dispatch(request: IncomingMessage, options: ControlServerOptions)
   const [root, name, action] = (request.url ?? '').split('/').slice(1).map(decodeURIComponent)
   if (root === 'healthz' && request.method === 'GET') return { healthy: true, pid: process.pid }
   if (root === 'stop' && request.method === 'POST') return options.stop()
+  if (root === 'environments' && name === undefined && request.method === 'GET') return { names: options.names() }
   if (root !== 'environments' || name === undefined) throw unknownOperation(request)
   const environment = options.environment(EnvironmentName.parse(name))
   switch (`${String(request.method)} ${action ?? ''}`) {
     case 'GET ':
       return environment.view()
+    case 'DELETE ':
+      return environment.remove()
     case 'PUT edge':
       return environment.setEdge(EdgeRequest.parse(await readJson(request)))
     case 'POST stage':

@@ -27,6 +27,8 @@ export interface EdgeKeeper {
   /** After a start of the keeper: serves what is recorded, where it is recorded. */
   recover(): Promise<void>
   close(limitMs: number): Promise<void>
+  /** For good: forgotten first, then closed once what is under way has ended. It may be opened again. */
+  remove(limitMs: number): Promise<void>
 }
 
 export interface EdgeKeeperOptions {
@@ -238,6 +240,21 @@ export function createEdgeKeeper({ name, store, directory, totals, log }: EdgeKe
       return exclusive(async () => {
         await discardOthers(store.read(name).edge?.driver).catch(complain)
         await serveRecorded()
+      })
+    },
+    remove(limitMs) {
+      return exclusive(async () => {
+        clearTimeout(again)
+        store.update(name, (draft) => {
+          delete draft.edge
+        })
+        const from = open
+        open = undefined
+        sent = undefined
+        await from?.edge.close(limitMs)
+        // Whatever a keeper left that was killed in the middle of this: no driver is recorded any more.
+        await discardOthers(undefined)
+        rmSync(directory, { recursive: true, force: true })
       })
     },
     async close(limitMs) {

@@ -1,4 +1,5 @@
 /** One environment as the keeper holds it: its edge, its instances, and the operations that change them. */
+import { randomUUID } from 'node:crypto'
 import { resolve, sep } from 'node:path'
 import { BelayError } from '../../domain/errors.ts'
 import type { Totals } from '../../drivers/edges/edge.ts'
@@ -29,6 +30,8 @@ export interface EnvironmentKeeper {
   /** A newer owner is at work: from here on lower numbers are refused. Traffic goes where it went. */
   announce(operation: Operation): Promise<unknown>
   drained(request: DrainedRequest): Promise<void>
+  /** Nobody wants it any more: takes traffic off, stops what runs, closes the edge. Its number is kept. */
+  remove(): Promise<unknown>
   view(): EnvironmentView
   totals(): Record<string, Totals>
   /** After a start of the keeper: adopts, starts again, listens where it listened. */
@@ -166,6 +169,16 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
 
     async drained({ instances: ids }) {
       await Promise.all(ids.map((id) => edge.drained(id, drainMs)))
+    },
+
+    remove() {
+      const operation = { fence: store.read(name).fence, operationId: `remove ${randomUUID()}` }
+      return fence.run(operation, async (signal) => {
+        await takeOff()
+        await putAway(store.read(name).instances, signal)
+        await edge.remove(drainMs)
+        return () => ({})
+      })
     },
 
     view() {

@@ -3,7 +3,9 @@
  * the code, `{ error: { code, message, hint, retryable } }`.
  *
  *   GET  /healthz                          the keeper is there
+ *   GET  /environments                     `{ names }` of those that have an edge or instances
  *   GET  /environments/NAME                `EnvironmentView`
+ *   DELETE /environments/NAME              drains, stops its instances, closes its edge; its number is kept
  *   PUT  /environments/NAME/edge           `EdgeRequest` → where it listens now
  *   POST /environments/NAME/stage          `StageRequest` → `InstanceView`
  *   POST /environments/NAME/activate       `ActivateRequest` → `{ previousDigest? }`

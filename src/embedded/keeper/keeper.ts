@@ -12,7 +12,7 @@ import { createAppFiles } from './app-files.ts'
 import { startControlServer } from './control-server.ts'
 import { createEnvironmentKeeper, type EnvironmentKeeper } from './environment-keeper.ts'
 import { keeperSocket } from './keeper-socket.ts'
-import { openStateStore } from './keeper-state.ts'
+import { openStateStore, type EnvironmentRecord } from './keeper-state.ts'
 
 export interface KeeperOptions {
   /** State, 0700. One keeper at a time: a second one throws `conflict`. */
@@ -81,6 +81,7 @@ export async function startKeeper({ directory, apps, log }: KeeperOptions): Prom
   const control = await startControlServer({
     socket,
     environment,
+    names: () => store.names().filter((name) => isInUse(store.read(name))),
     log,
     async stop() {
       await (stopping ??= stopApps())
@@ -91,6 +92,10 @@ export async function startKeeper({ directory, apps, log }: KeeperOptions): Prom
   let ended: Promise<void> | undefined
   const stopOnce = (): Promise<void> => (ended ??= stop())
   return { socket, stop: stopOnce }
+}
+
+function isInUse({ edge, instances }: EnvironmentRecord): boolean {
+  return edge !== undefined || instances.length > 0
 }
 
 /** Counts are for people and for a bake, not for deciding what to serve: the last seconds may be lost with a kill. */

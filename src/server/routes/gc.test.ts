@@ -111,6 +111,15 @@ describe('a clean-up', () => {
     expect(await logsOf(old)).toBe(1)
   })
 
+  test('of one kind only leaves the others, and waits for nobody', async () => {
+    const old = await endedRun(91)
+    await door.store.housekeeping.lease({ owner: 'another', leaseMs: 60_000 })
+    const { store, config, log } = door
+    const signal = new AbortController().signal
+    expect(await cleanUp({ store, config, log, only: ['images'] }, { actor: 'a', signal })).toEqual({ swept: [], more: false })
+    expect(await logsOf(old)).toBe(1)
+  })
+
   test('leaves releases that cannot be deployed any more, which is said before anything is tried', async () => {
     const digest = await releaseOf(await endedRun(31))
     const { store, config, log } = door

@@ -1,4 +1,4 @@
-import type { Swept } from '../../domain/keep.ts'
+import { sweepKinds, type SweepKind, type Swept } from '../../domain/keep.ts'
 import type { HousekeepingStore } from '../store.ts'
 import type { Tx } from '../sql/database.ts'
 import { lock } from '../sql/lock.ts'
@@ -10,11 +10,22 @@ import { sweepReleases } from './sweep-releases.ts'
 import { sweepCommands, sweepDeliveries, sweepOutbox, sweepPlans, sweepSegmentTokens } from './sweep-rows.ts'
 import { sweepDeployments, sweepRuns } from './sweep-runs.ts'
 
-/** In this order: what names something goes before what it names, and a run after all that is its own. */
-const sweeps: readonly ((context: SweepContext) => AsyncGenerator<Swept>)[] = [
-  ...[sweepLogs, sweepLogFiles, sweepReleases, sweepArtifacts, sweepBlobs, sweepImages],
-  ...[sweepCommands, sweepSegmentTokens, sweepDeployments, sweepRuns, sweepDeliveries, sweepPlans, sweepOutbox],
-]
+/** In the order of `sweepKinds`: what names something goes before what it names, and a run after all that is its own. */
+const sweeps: Readonly<Record<SweepKind, (context: SweepContext) => AsyncGenerator<Swept>>> = {
+  logs: sweepLogs,
+  log_files: sweepLogFiles,
+  releases: sweepReleases,
+  artifacts: sweepArtifacts,
+  blobs: sweepBlobs,
+  images: sweepImages,
+  commands: sweepCommands,
+  segment_tokens: sweepSegmentTokens,
+  deployments: sweepDeployments,
+  runs: sweepRuns,
+  deliveries: sweepDeliveries,
+  plans: sweepPlans,
+  outbox: sweepOutbox,
+}
 
 const name = 'housekeeping'
 
@@ -27,8 +38,8 @@ export function createHousekeeping(parts: Pick<SweepContext, 'database' | 'logs'
     },
     async *sweep(input) {
       const context: SweepContext = { ...parts, ...input, now: database.now() }
-      for (const sweep of sweeps) {
-        for await (const swept of sweep(context)) if (swept.count > 0 || swept.bytes > 0) yield swept
+      for (const kind of input.only ?? sweepKinds) {
+        for await (const swept of sweeps[kind](context)) if (swept.count > 0 || swept.bytes > 0) yield swept
       }
     },
   }
