@@ -23,18 +23,16 @@ export function createPayloadCodec({ keys, onMissingKey }: CodecOptions): Payloa
   const [first] = keys
   return {
     encode: (payloads) => Promise.resolve(first === undefined ? payloads : payloads.map((payload) => encrypt(payload, first))),
-    async decode(payloads) {
-      return await Promise.all(
-        payloads.map((payload) => {
-          const id = keyIdOf(payload)
-          if (id === undefined) return payload
-          const key = keys.find((candidate) => candidate.id === id)
-          if (key !== undefined) return decrypt(payload, key)
-          onMissingKey?.(id)
-          throw missingKey(id)
-        }),
-      )
-    },
+    decode: async (payloads) => Promise.resolve(payloads.map(decode)),
+  }
+
+  function decode(payload: Payload): Payload {
+    const id = keyIdOf(payload)
+    if (id === undefined) return payload
+    const key = keys.find((candidate) => candidate.id === id)
+    if (key !== undefined) return decrypt(payload, key)
+    onMissingKey?.(id)
+    throw missingKey(id)
   }
 }
 

@@ -69,7 +69,7 @@ it('its edge is closed and its application stopped, which is said; the others se
   expect(said).toHaveLength(1)
 })
 
-it('it stays away when the keeper starts again, its place is free for another, and it may come back', async () => {
+it('stays away when the keeper starts again, its place is free for another, and it may come back', async () => {
   await remove('staying')
   await keeper.stop()
   keeper = await start()
