@@ -1,3 +1,4 @@
+// Long because each rule of what stays and what goes is one test.
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { defaults } from '../../../src/domain/defaults.ts'
