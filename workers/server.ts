@@ -10,6 +10,7 @@ import { createOrchestrator } from '../src/server/orchestrator.ts'
 import { startOutbox } from '../src/server/outbox.ts'
 import { createDataConverter } from '../src/payloads/data-converter.ts'
 import { startPolling } from '../src/server/poll.ts'
+import { startPresenceWatch } from '../src/server/presence-watch.ts'
 import type { Store } from '../src/store/store.ts'
 import { agreeOnce } from './payload-keys.ts'
 
@@ -50,12 +51,13 @@ export async function start(options: ServerOptions): Promise<RunningServer> {
   const poller = startPolling(deps)
   const outbox = startOutbox(deps)
   const cleaning = startCleanUp(deps)
+  const presence = startPresenceWatch(deps)
   log.info({ url }, 'server is ready')
   return {
     url,
     async stop() {
       await app.close()
-      await Promise.all([dispatcher.stop(), poller.stop(), outbox.stop(), cleaning.stop()])
+      await Promise.all([dispatcher.stop(), poller.stop(), outbox.stop(), cleaning.stop(), presence.stop()])
       await orchestrator.close()
       log.info('server has stopped')
     },

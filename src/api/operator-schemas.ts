@@ -28,6 +28,8 @@ export const RunnerView = z.object({
   labels: z.array(z.string()),
   seenAt: z.number(),
   status: z.enum(['ACTIVE', 'INACTIVE']),
+  /** When that was noticed (ms since 1970). */
+  since: z.number(),
 })
 export type RunnerView = z.infer<typeof RunnerView>
 export const RunnerList = z.object({ items: z.array(RunnerView) })

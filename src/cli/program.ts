@@ -14,6 +14,7 @@ import { planCommand } from './plan.ts'
 import { releasesCommand } from './releases.ts'
 import { rollbackCommand } from './rollback.ts'
 import { runCommand } from './run.ts'
+import { runnersCommand } from './runners.ts'
 import { runsCommand } from './runs.ts'
 import { serverCommand } from './server.ts'
 import { retryCommand, skipCommand } from './settle-undo.ts'
@@ -46,6 +47,7 @@ function createProgram(io: Io): Command {
     ...[runCommand(io), runsCommand(io), showCommand(io), logsCommand(io), cancelCommand(io)],
     ...[retryCommand(io), skipCommand(io)],
     ...[envsCommand(io), releasesCommand(io), deployCommand(io), rollbackCommand(io)],
+    ...[runnersCommand(io)],
     ...[tokenCommand(io), doctorCommand(io), healthCommand(io)],
     ...[gcCommand(io)],
   ]

@@ -1,7 +1,8 @@
 /**
  * What a runner says to the server over HTTP, below `/api/v1/runner`. Two kinds of bearer token: the runner's own
  * (role `runner`) for presence, plans, segment tokens and sweeping; the segment token, bound to (run, epoch, steps), for
- * everything that concerns a step. A lower epoch than the run's newest is refused with 409 `stale`.
+ * everything that concerns a step. A lower epoch than the run's newest is refused with 409 `stale`, but for logs: the last of
+ * them may come late.
  */
 import { z } from 'zod'
 import { RunEvent } from '../domain/run-event.ts'
@@ -18,7 +19,7 @@ export const runnerPaths = {
   artifact: (digest: string) => `/api/v1/runner/artifacts/${encodeURIComponent(digest)}`,
 } as const
 
-/** POST presence, every 2 s, runner token. 204. */
+/** POST presence, every 2 s, runner token. 204; 403 if another token speaks for this runner. */
 export const PresenceReport = z.object({
   runner: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/),
   slots: z.number().int().positive(),
@@ -32,7 +33,10 @@ export const presenceTimeoutMs = 10_000
 /** GET payload-keys, runner token: the names of the keys of what goes through Temporal. `encrypts` absent: none does. */
 export const PayloadKeys = z.object({ encrypts: z.string().optional(), knows: z.array(z.string()) })
 
-/** POST segments, runner token: asks for a segment token. 200, 404 unknown run, 409 another plan or stale epoch. */
+/**
+ * POST segments, runner token: asks for a segment token. 200, 403 the workspace was not given to the runner that the token
+ * speaks for, 404 unknown run, 409 another plan or stale epoch.
+ */
 export const SegmentTokenRequest = z.object({
   runner: z.string(),
   runId: z.uuid(),

@@ -8,6 +8,7 @@ import { openDatabase } from './sql/database.ts'
 import type { StoreDatabase, Tx } from './sql/database.ts'
 import { createDeliveryStore } from './sql/deliveries.ts'
 import { createEnvironmentStore } from './sql/environments.ts'
+import { createHolderStore } from './sql/holders.ts'
 import { lock } from './sql/lock.ts'
 import { createLogRows } from './sql/log-rows.ts'
 import { createOutboxStore } from './sql/outbox.ts'
@@ -60,6 +61,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     deliveries: createDeliveryStore(database),
     commands: createCommandStore(database),
     runs: createRunStore(database),
+    holders: createHolderStore(database),
     logs,
     blobs,
     releases: createReleaseStore(database),

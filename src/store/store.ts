@@ -138,6 +138,14 @@ export interface RunStore {
   raiseEpoch(runId: string, epoch: number): Promise<void>
 }
 
+/** Who works in a run's workspace: noted by control, before anything is sent there. */
+export interface HolderStore {
+  /** Raises the run's epoch, too. Of one (run, epoch) the first note stays. */
+  note(input: { runId: string; epoch: number; runner: string }): Promise<void>
+  /** `none`: nobody under this epoch. `never`: nobody was ever noted for this run, which was begun before there were notes. */
+  find(runId: string, epoch: number): Promise<{ type: 'noted'; runner: string } | { type: 'none' } | { type: 'never' }>
+}
+
 // --- logs and blobs ------------------------------------------------------------------------------------------------------
 
 /** One log: what one attempt of one step printed under one epoch. `part` keeps an undo's output apart from its step's. */
@@ -263,9 +271,39 @@ export interface AuditStore {
   ): Promise<Page<{ seq: number; at: number; actor: string; action: string; subject: string; data: Record<string, unknown> }>>
 }
 
+export interface PresenceReport {
+  runner: string
+  slots: number
+  busy: number
+  labels: string[]
+  /** Name of the token that the report came with. */
+  token: string
+  at: number
+}
+
+/** `other`: another valid token, of that name, speaks for the runner. */
+export type SpokenFor = { type: 'own' } | { type: 'other'; token: string }
+
+/** Each change between ACTIVE and INACTIVE is one row of the audit, whichever of several servers notices it. */
 export interface PresenceStore {
-  report(input: { runner: string; slots: number; busy: number; labels: string[]; at: number }): Promise<void>
-  list(): Promise<{ runner: string; slots: number; busy: number; labels: string[]; seenAt: number }[]>
+  /** Changes nothing if the token does not speak for the runner, or the report was overtaken by a newer one. */
+  report(input: PresenceReport): Promise<SpokenFor>
+  /** May this token speak for that runner? One of the runner's own name may; else the first that did, as long as it is valid. */
+  claim(input: { runner: string; token: string }): Promise<SpokenFor>
+  /** Makes those INACTIVE that were not seen since, and gives the names of those that it told. */
+  expire(seenBefore: number): Promise<string[]>
+  /** `active` and `since`: as they were told last. */
+  list(): Promise<KnownRunner[]>
+}
+
+export interface KnownRunner {
+  runner: string
+  slots: number
+  busy: number
+  labels: string[]
+  seenAt: number
+  active: boolean
+  since: number
 }
 
 /** Branch heads last seen by polling, and the trigger for a new one, in one transaction. */
@@ -359,6 +397,7 @@ export interface Store {
   deliveries: DeliveryStore
   commands: CommandStore
   runs: RunStore
+  holders: HolderStore
   logs: LogStore
   blobs: BlobStore
   releases: ReleaseStore

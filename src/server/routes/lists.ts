@@ -3,6 +3,7 @@ import { routes } from '../../api/routes.ts'
 import type { ProjectView, RunnerView } from '../../api/operator-schemas.ts'
 import type { Config, ProjectConfig } from '../../config/config.ts'
 import { presenceTimeoutMs } from '../../contract/runner-api.ts'
+import type { KnownRunner } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { mount } from './mount.ts'
 
@@ -14,7 +15,7 @@ export function mountLists(app: FastifyInstance, { config, store }: RouteDeps): 
 
   mount(app, routes.listRunners, async () => {
     const runners = await store.presence.list()
-    return { items: runners.map((runner) => ({ ...runner, status: statusOf(runner.seenAt) })) }
+    return { items: runners.map((runner) => ({ ...runner, status: statusOf(runner) })) }
   })
 
   mount(app, routes.listProjects, () =>
@@ -22,8 +23,8 @@ export function mountLists(app: FastifyInstance, { config, store }: RouteDeps): 
   )
 }
 
-function statusOf(seenAt: number): RunnerView['status'] {
-  return Date.now() - seenAt <= presenceTimeoutMs ? 'ACTIVE' : 'INACTIVE'
+function statusOf({ active, seenAt }: KnownRunner): RunnerView['status'] {
+  return active && Date.now() - seenAt <= presenceTimeoutMs ? 'ACTIVE' : 'INACTIVE'
 }
 
 function projectView(config: Config, project: ProjectConfig): ProjectView {

@@ -27,9 +27,18 @@ export interface Tables {
   audit: { seq: number; at: number; actor: string; action: string; subject: string; data: Json<Record<string, unknown>> }
   tokens: TokenTable
   segment_tokens: { hash: string; run_id: string; granted: Json<SegmentGrant>; expires_at: number }
-  runners: { runner: string; slots: number; busy: number; labels: Json<string[]>; seen_at: number }
+  runners: { runner: string; slots: number; busy: number; labels: Json<string[]>; seen_at: number } & RunnerState
+  holders: { run_id: string; epoch: number; runner: string; noted_at: number }
   polls: { project: string; branch: string; sha: string; seen_at: number }
   leases: { name: string; owner: string; lease_until: number }
+}
+
+interface RunnerState {
+  /** Name of the token that speaks for it. */
+  token: string | null
+  /** 0 or 1: as it was told last, since when. */
+  active: number
+  since: number
 }
 
 export interface DeliveryTable {

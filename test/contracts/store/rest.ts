@@ -97,11 +97,53 @@ export function restContract(open: OpenStoreUnderTest): void {
 
     test('a runner is known by its newest report', async () => {
       const { store } = await open()
-      const report = { runner: 'r1', slots: 2, labels: ['linux'] }
+      const report = { runner: 'r1', slots: 2, labels: ['linux'], token: 'r1' }
       await store.presence.report({ ...report, busy: 0, at: 10 })
       await store.presence.report({ ...report, busy: 1, at: 20 })
       await store.presence.report({ ...report, busy: 2, at: 15 })
-      expect(await store.presence.list()).toEqual([{ runner: 'r1', slots: 2, busy: 1, labels: ['linux'], seenAt: 20 }])
+      expect(await store.presence.list()).toEqual([
+        { runner: 'r1', slots: 2, busy: 1, labels: ['linux'], seenAt: 20, active: true, since: 10 },
+      ])
+    })
+
+    test('each change of a runner between ACTIVE and INACTIVE is one row of the audit', async () => {
+      const { store, clock } = await open()
+      const report = { runner: 'r1', slots: 2, busy: 0, labels: [], token: 'r1' }
+      const told = async () => (await store.audit.list({})).items.map(({ at, actor, action }) => [at, actor, action]).toReversed()
+      await store.presence.report({ ...report, at: 10 })
+      await store.presence.report({ ...report, at: 20 })
+      expect(await store.presence.expire(20)).toEqual([])
+      clock.now = 40
+      const noticed = await Promise.all([store.presence.expire(21), store.presence.expire(21)])
+      expect(noticed.flat()).toEqual(['r1'])
+      expect(await store.presence.list()).toMatchObject([{ active: false, since: 40, seenAt: 20 }])
+      await store.presence.report({ ...report, at: 50 })
+      clock.now = 60
+      expect(await store.presence.expire(51)).toEqual(['r1'])
+      expect(await store.presence.list()).toMatchObject([{ active: false, since: 60 }])
+      expect(await told()).toEqual([
+        [10, 'runner/r1', 'runner.active'],
+        [40, 'runner/r1', 'runner.inactive'],
+        [50, 'runner/r1', 'runner.active'],
+        [60, 'runner/r1', 'runner.inactive'],
+      ])
+    })
+
+    test('the first token that speaks for a runner does so for as long as it is valid; one of its own name always', async () => {
+      const { store } = await open()
+      for (const name of ['shared', 'other']) await store.tokens.create({ name, role: 'runner' })
+      const claim = (token: string) => store.presence.claim({ runner: 'r1', token })
+      const report = { runner: 'r1', slots: 1, busy: 0, labels: [] }
+      await store.presence.report({ ...report, token: 'shared', at: 10 })
+      expect(await claim('shared')).toEqual({ type: 'own' })
+      expect(await claim('other')).toEqual({ type: 'other', token: 'shared' })
+      expect(await store.presence.report({ ...report, token: 'other', at: 20 })).toEqual({ type: 'other', token: 'shared' })
+      expect(await store.presence.list()).toMatchObject([{ seenAt: 10 }])
+      await store.tokens.revoke({ name: 'shared', actor: 'ana' })
+      expect(await claim('other')).toEqual({ type: 'own' })
+      await store.tokens.create({ name: 'r1', role: 'runner' })
+      expect(await store.presence.claim({ runner: 'r1', token: 'r1' })).toEqual({ type: 'own' })
+      expect(await claim('other')).toEqual({ type: 'other', token: 'r1' })
     })
 
     test('a polled head is remembered by branch, and starts one run per commit', async () => {

@@ -144,6 +144,22 @@ export function runContract(open: OpenStoreUnderTest): void {
       expect(await store.runs.findPlan('p2')).toBeUndefined()
     })
 
+    test('who holds its workspace is noted by epoch: the first note stays, and raises the epoch', async () => {
+      const { store } = await open()
+      const { id: runId } = await startRun(store)
+      expect(await store.holders.find(runId, 1)).toEqual({ type: 'never' })
+      await store.holders.note({ runId, epoch: 1, runner: 'a' })
+      await store.holders.note({ runId, epoch: 3, runner: 'b' })
+      await store.holders.note({ runId, epoch: 3, runner: 'c' })
+      expect(await store.holders.find(runId, 1)).toEqual({ type: 'noted', runner: 'a' })
+      expect(await store.holders.find(runId, 2)).toEqual({ type: 'none' })
+      expect(await store.holders.find(runId, 3)).toEqual({ type: 'noted', runner: 'b' })
+      expect((await store.runs.find(runId))?.epoch).toBe(3)
+      await expect(store.holders.note({ runId: randomUUID(), epoch: 1, runner: 'a' })).rejects.toMatchObject({
+        code: 'not_found',
+      })
+    })
+
     test('an epoch is raised, said again, and never lowered', async () => {
       const { store } = await open()
       const { id } = await startRun(store)

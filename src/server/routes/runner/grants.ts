@@ -2,13 +2,13 @@ import { BelayError } from '../../../domain/errors.ts'
 import type { Run, SegmentGrant, Store } from '../../../store/store.ts'
 import type { Caller } from '../../auth/roles.ts'
 
-/** The segment behind a call, and its run. Throws `stale` once its epoch was replaced. */
-export async function loadGrant(store: Store, caller: Caller): Promise<{ grant: SegmentGrant; run: Run }> {
+/** The segment behind a call, and its run. Throws `stale` once its epoch was replaced, unless the call may come `late`. */
+export async function loadGrant(store: Store, caller: Caller, { late = false } = {}): Promise<{ grant: SegmentGrant; run: Run }> {
   if (caller.type !== 'segment') throw new BelayError({ code: 'forbidden', message: "this needs a segment's token" })
   const { grant } = caller
   const run = await store.runs.find(grant.runId)
   if (run === undefined) throw new BelayError({ code: 'not_found', message: 'there is no such run' })
-  if (run.epoch <= grant.epoch) return { grant, run }
+  if (late || run.epoch <= grant.epoch) return { grant, run }
   throw new BelayError({
     code: 'stale',
     message: `epoch ${String(grant.epoch)} of the run was replaced by ${String(run.epoch)}`,

@@ -19,7 +19,7 @@ export function mountRunnerLogs(app: FastifyInstance, { store }: RouteDeps): voi
       },
     )
     mount(scope, runnerRoutes.appendLog, async ({ params, query, caller, request }) => {
-      const { grant, run } = await loadGrant(store, caller)
+      const { grant, run } = await loadGrant(store, caller, { late: true })
       requireStep(grant, params.step)
       const { end, gap, truncated } = await store.logs.append(
         { ...params, runId: run.id, epoch: grant.epoch, part: query.part },

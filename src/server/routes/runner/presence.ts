@@ -3,12 +3,14 @@ import { BelayError } from '../../../domain/errors.ts'
 import { knownKeysOf } from '../../../payloads/payload-keys.ts'
 import type { RouteDeps } from '../../app.ts'
 import { mount } from '../mount.ts'
+import { spokenForBy, tokenNameOf } from './identity.ts'
 import { runnerRoutes } from './routes.ts'
 
 /** What a runner says and asks in its own name: that it is there, what a plan is, and which directories may go. */
 export function mountPresence(app: FastifyInstance, { config, store }: RouteDeps): void {
-  mount(app, runnerRoutes.presence, async ({ body, reply }) => {
-    await store.presence.report({ ...body, at: Date.now() })
+  mount(app, runnerRoutes.presence, async ({ body, caller, reply }) => {
+    const spokenFor = await store.presence.report({ ...body, token: tokenNameOf(caller), at: Date.now() })
+    if (spokenFor.type === 'other') throw spokenForBy(body.runner, spokenFor.token)
     return reply.send()
   })
 

@@ -72,20 +72,65 @@ describe('segment tokens', () => {
     expect((body as { expiresAt: number }).expiresAt).toBeLessThanOrEqual(Date.now() + 24 * 60 * 60 * 1000)
   })
 
-  test('of a lower epoch than the newest are refused as stale, and so are all their writes', async () => {
+  test('of a lower epoch than the newest are refused as stale, and so are all their writes but the last of their logs', async () => {
     const old = await token({ epoch: 1 })
     await token({ epoch: 2 })
     expect(await ask({ epoch: 1 })).toMatchObject({ status: 409, body: { code: 'stale' } })
     const stale = { status: 409, body: { code: 'stale' } }
     expect(await post(runnerPaths.events, { events: [] }, old)).toMatchObject(stale)
     expect(await post(runnerPaths.secrets, { step: 'build', attempt: 1, part: 'step' }, old)).toMatchObject(stale)
-    expect(await put(`${runnerPaths.log('build', 1)}?offset=0`, 'x', old)).toMatchObject(stale)
+    expect(await put(`${runnerPaths.log('build', 1)}?offset=0`, 'x', old)).toMatchObject({ status: 200 })
     expect(await put(runnerPaths.artifact(digestOf('x')), 'x', old)).toMatchObject(stale)
   })
 
   test('are given for a run that has ended too: its last output may come late', async () => {
     await door.store.runs.finish(run.id, { status: 'failed', at: 1 }, [])
     expect((await ask()).status).toBe(200)
+  })
+})
+
+describe('a workspace that was given to a runner', () => {
+  let second: string
+
+  beforeEach(async () => {
+    second = await door.token('runner', 'r2')
+    const given = [run.id, 'r1'] as const
+    await door.store.holders.note({ runId: given[0], epoch: 1, runner: given[1] })
+    await post(runnerPaths.presence, { runner: 'r1', slots: 1, busy: 0, labels: [] }, runner)
+  })
+
+  const refused = { status: 403, body: { code: 'forbidden' } }
+
+  test('opens nothing to the token of another runner, whatever it calls itself', async () => {
+    expect((await ask()).status).toBe(200)
+    expect(await ask({}, second)).toMatchObject(refused)
+    expect(await ask({ runner: 'r2' }, second)).toMatchObject(refused)
+    expect(await post(runnerPaths.presence, { runner: 'r1', slots: 1, busy: 0, labels: [] }, second)).toMatchObject(refused)
+    expect(await ask({}, second)).toMatchObject(refused)
+    expect((await ask()).status).toBe(200)
+  })
+
+  test('is not theirs under an epoch that was not given out, whoever asks', async () => {
+    expect(await ask({ epoch: 2 })).toMatchObject(refused)
+    expect((await door.store.runs.find(run.id))?.epoch).toBe(1)
+  })
+
+  test('is the next one’s once it is given to that one; the last logs of the first are taken, and nothing else', async () => {
+    await door.store.holders.note({ runId: run.id, epoch: 2, runner: 'r2' })
+    expect((await ask({ runner: 'r2', epoch: 2 }, second)).status).toBe(200)
+    expect(await ask({ epoch: 2 })).toMatchObject(refused)
+    const late = await token({ epoch: 1 })
+    expect((await put(`${runnerPaths.log('build', 1)}?offset=0`, 'last words', late)).status).toBe(200)
+    const stale = { status: 409, body: { code: 'stale' } }
+    expect(await post(runnerPaths.events, { events: [] }, late)).toMatchObject(stale)
+    expect(await post(runnerPaths.secrets, { step: 'build', attempt: 1, part: 'step' }, late)).toMatchObject(stale)
+  })
+
+  test('is opened by a token of its runner’s own name, too', async () => {
+    const own = await door.token('runner', 'r1')
+    expect((await ask({}, own)).status).toBe(200)
+    // From then on that one speaks for it.
+    expect(await ask()).toMatchObject(refused)
   })
 })
 
@@ -236,9 +281,9 @@ describe('artifacts', () => {
   })
 })
 
-function ask(changes: Partial<SegmentTokenRequest> = {}) {
+function ask(changes: Partial<SegmentTokenRequest> = {}, by = runner) {
   const request = { runner: 'r1', runId: run.id, epoch: 1, planDigest, steps: ['build'], lifetimeMs: 60_000 }
-  return post(runnerPaths.segments, { ...request, ...changes }, runner)
+  return post(runnerPaths.segments, { ...request, ...changes }, by)
 }
 
 async function token(changes: Partial<SegmentTokenRequest> = {}): Promise<string> {
