@@ -136,6 +136,7 @@ function assemble(options: RunnerOptions, groups: RunnerGroups, log: Log): Runne
     mirrors: join(places.runner, 'mirrors'),
     user,
     fetchArtifact: async (digest) => await server.fetchArtifact(digest),
+    warn: (details, message) => log.warn(details, message),
   })
   const runUrl = (runId: string) => new URL(`/api/v1/runs/${runId}`, options.publicUrl ?? options.serverUrl).href
   return createRunner({

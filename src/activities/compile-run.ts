@@ -33,6 +33,8 @@ export async function compileRun(deps: CompileDeps, input: CompileInput): Promis
   if ('skipped' in compiled) return { type: 'skipped', reason: compiled.skipped }
   const { plan } = compiled
   const planDigest = digestPlan(plan)
+  // First: a run with a Plan and without a holder is one that was begun before there were notes.
+  if (input.holder !== undefined) await deps.store.holders.note({ runId: run.id, ...input.holder })
   await deps.store.runs.savePlan({ runId: run.id, plan, planDigest })
   return { type: 'planned', plan, planDigest }
 }

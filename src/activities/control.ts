@@ -7,7 +7,9 @@ import { taskQueues } from '../contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { ProjectRules } from '../pipeline/project-rules.ts'
+import type { KnownRunner } from '../store/store.ts'
 import { compileRun } from './compile-run.ts'
+import { cutLogs } from './cut-logs.ts'
 import { guarded } from './guarded.ts'
 import { readRemains, type RemainsDeps } from './read-remains.ts'
 
@@ -27,6 +29,19 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
       const since = Date.now() - presenceTimeoutMs
       return (await store.presence.list()).some((seen) => seen.runner === runner && seen.seenAt >= since)
     },
+    async findRunner({ runner }) {
+      const now = Date.now()
+      const known = await store.presence.list()
+      const isActive = (seen: KnownRunner) => seen.active && now - seen.seenAt <= presenceTimeoutMs
+      const mine = known.find((seen) => seen.runner === runner)
+      return {
+        active: mine !== undefined && isActive(mine),
+        ...(mine === undefined ? {} : { seenMsAgo: now - mine.seenAt }),
+        others: known.some((seen) => seen.runner !== runner && isActive(seen)),
+      }
+    },
+    noteHolder: (input) => store.holders.note(input),
+    cutLogs: (input) => cutLogs(store, input),
     async createRelease({ from, ...input }) {
       const images = from.flatMap(({ result }) => result.image ?? [])
       const [image] = images

@@ -22,6 +22,8 @@ export interface PipelineFile {
 export interface CompileInput {
   run: RunIdentity
   files: PipelineFile[]
+  /** Who opened the run's first workspace, noted before there is a Plan; absent: nobody is noted for this run. */
+  holder?: { epoch: number; runner: string }
 }
 
 /** `planned`: the Plan enters history here, once, and is stored by digest. The other two are ends of the run. */
@@ -37,6 +39,12 @@ export interface ControlActivities {
   finishRun(input: { runId: string; ending: RunEnding; events: RunEvent[] }): Promise<void>
   /** Is that runner reporting to the server (within 10 s)? */
   isRunnerActive(input: { runner: string }): Promise<boolean>
+  /** How things stand with a runner: when it was last heard of, whether it counts as ACTIVE, and whether others do. */
+  findRunner(input: { runner: string }): Promise<RunnerStanding>
+  /** Notes who works in the run's workspace under this epoch; the older epochs' writes are refused from here on. Twice: once. */
+  noteHolder(input: { runId: string; epoch: number; runner: string }): Promise<void>
+  /** Ends the logs that a runner which is gone left open under lower epochs, with a line that says so. Twice: nothing to do. */
+  cutLogs(input: { runId: string; epoch: number; runner: string }): Promise<void>
   /** Makes the release of (run, step); a second call gives the same one. */
   createRelease(input: CreateReleaseInput): Promise<Release>
   /** Signal-with-start of `environment/<name>`. */
@@ -68,6 +76,15 @@ export interface ReadRemains {
   unended: { step: string; attempt: number; epoch: number }[]
 }
 
+export interface RunnerStanding {
+  /** Reported within 10 s. */
+  active: boolean
+  /** Since its last report; absent: it never reported. */
+  seenMsAgo?: number
+  /** Another runner is ACTIVE. */
+  others: boolean
+}
+
 export interface CreateReleaseInput {
   runId: string
   step: string
@@ -91,11 +108,19 @@ export interface OpenWorkspaceInput {
   sha: string
   /** Files to lay into the checkout, by digest: artifacts of steps that have ended. */
   artifacts: Artifact[]
+  /** Laid over the commit of a fresh directory, before the artifacts. */
+  checkpoint?: { digest: string; /** In it already; laid only if it cannot be had. */ artifacts: Artifact[] }
+  /** Whose the workspace was: that runner keeps the directory as it is, if it has one from under `since` or later. */
+  before?: { runner: string; since: number }
 }
 
 export interface OpenedWorkspace {
   runner: string
   files: PipelineFile[]
+  /** The directory is the one of `before`, with all that was done in it. */
+  resumed?: boolean
+  /** The checkpoint is in it. Without this it could not be had, and the directory is as the commit has it. */
+  restored?: boolean
 }
 
 export interface SegmentInput {
@@ -128,7 +153,7 @@ export interface ScriptInput {
 export interface RunnerActivities {
   /**
    * Prepares the directory of (run, epoch), fetches exactly that commit, lays artifacts into it, and reads the pipeline
-   * files. Called again for the same (run, epoch): the same directory. Heartbeats.
+   * files. Called again for the same (run, epoch): the same directory; so is that of `before`, if it is there. Heartbeats.
    */
   openWorkspace(input: OpenWorkspaceInput): Promise<OpenedWorkspace>
   /**

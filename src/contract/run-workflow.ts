@@ -90,6 +90,8 @@ export interface RunRemains {
 export interface WorkspacePlace {
   epoch: number
   runner?: string
+  /** The epoch under which its directory was made. */
+  since?: number
 }
 
 /** Also answered by a recovery; one that has not come so far as to know them names the one before it, if there was one. */

@@ -12,17 +12,17 @@ function commandStep(id: string, needs: string[], extra: Partial<PlanStep> = {})
   return { id, needs, kind: 'commands', commands, segment: 0, env: {}, timeoutMs: 1000, retry: noRetry, ...extra } as PlanStep
 }
 
-function planOf(steps: PlanStep[]): Plan {
+function planOf(steps: PlanStep[], rules: Plan['rules']): Plan {
   const segments = [{ id: 0, steps: steps.map(({ id }) => id) }]
-  return { rules: 1, pipeline: 'p', file: '.belay.yml', timeoutMs: 1000, steps, segments, finally: [] }
+  return { rules, pipeline: 'p', file: '.belay.yml', timeoutMs: 1000, steps, segments, finally: [] }
 }
 
 function ended(step: string, status: Outcome['status'], extra: Partial<Outcome> = {}): Outcome {
   return { step, attempt: 1, epoch: 1, status, endedAt: 100, ...extra }
 }
 
-describe('advance', () => {
-  const chain = planOf([commandStep('a', []), commandStep('b', ['a']), commandStep('c', ['b'])])
+describe.each([1, 2] as const)('advance by rules %i', (rules) => {
+  const chain = planOf([commandStep('a', []), commandStep('b', ['a']), commandStep('c', ['b'])], rules)
 
   it('starts what needs nothing, and then what needs what succeeded', () => {
     expect(advance(chain, [], 0).ready).toEqual([{ step: 'a', attempt: 1 }])
@@ -35,7 +35,7 @@ describe('advance', () => {
   })
 
   it('starts nothing new after the first step that failed for good', () => {
-    const wide = planOf([commandStep('a', []), commandStep('b', [])])
+    const wide = planOf([commandStep('a', []), commandStep('b', [])], rules)
     expect(advance(wide, [ended('a', 'failed')], 0)).toMatchObject({ ready: [], stopped: true, done: true })
   })
 
@@ -46,7 +46,10 @@ describe('advance', () => {
   })
 
   it('skips a step that was left out, and all that need it, in whatever order they were written', () => {
-    const plan = planOf([commandStep('c', ['b']), commandStep('b', ['a']), commandStep('a', [], { skip: 'not on this branch' })])
+    const plan = planOf(
+      [commandStep('c', ['b']), commandStep('b', ['a']), commandStep('a', [], { skip: 'not on this branch' })],
+      rules,
+    )
     const next = advance(plan, [], 7)
     expect(next.skipped.map(({ step, reason }) => [step, reason])).toEqual([
       ['a', 'not on this branch'],
@@ -68,7 +71,7 @@ describe('advance', () => {
               retry: { max: 2, on: ['failed', 'errored'], exitCodes: [], backoffMs: 10 },
             }),
           )
-          const plan = planOf(steps)
+          const plan = planOf(steps, rules)
           const started = new Set<string>()
           let outcomes: Outcome[] = []
           let now = 0

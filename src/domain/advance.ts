@@ -1,6 +1,7 @@
 import type { Outcome } from './step.ts'
 import type { Plan } from './plan.ts'
 import { advanceByRules1 } from './advance-rules-1.ts'
+import { advanceByRules2 } from './advance-rules-2.ts'
 
 /** What may happen next. */
 export interface Advance {
@@ -24,5 +25,7 @@ export function advance(plan: Plan, outcomes: readonly Outcome[], now: number): 
   switch (plan.rules) {
     case 1:
       return advanceByRules1(plan, outcomes, now)
+    case 2:
+      return advanceByRules2(plan, outcomes, now)
   }
 }

@@ -22,15 +22,21 @@ export function isFinal(outcome: Outcome): boolean {
 
 /**
  * An attempt's end as a fact: says when it may be tried again, by the step's retry policy. The wait doubles with each
- * attempt.
+ * attempt. `lost`: so many attempts before it were lost with their runner, and do not count.
  */
-export function settleOutcome(step: Pick<PlanStep, 'retry'>, ended: Outcome): Outcome {
+export function settleOutcome(step: Pick<PlanStep, 'retry'>, ended: Outcome, lost = 0): Outcome {
   const { retry } = step
+  const attempt = ended.attempt - lost
   if (ended.status !== 'failed' && ended.status !== 'errored' && ended.status !== 'timed_out') return ended
-  if (ended.attempt > retry.max || !retry.on.includes(ended.status)) return ended
+  if (attempt > retry.max || !retry.on.includes(ended.status)) return ended
   const codeMatters = ended.status === 'failed' && retry.exitCodes.length > 0
   if (codeMatters && (ended.exitCode === undefined || !retry.exitCodes.includes(ended.exitCode))) return ended
-  return { ...ended, retryAt: ended.endedAt + retry.backoffMs * 2 ** (ended.attempt - 1) }
+  return { ...ended, retryAt: ended.endedAt + retry.backoffMs * 2 ** (attempt - 1) }
+}
+
+/** How many attempts of the step were lost with their runner. */
+export function countLost(outcomes: readonly Outcome[], step: string): number {
+  return new Set(outcomes.flatMap((outcome) => (outcome.step === step && outcome.lost === true ? outcome.attempt : []))).size
 }
 
 /** Adds outcomes, each (step, attempt, epoch) once; what is known already stays as it was. */

@@ -124,7 +124,14 @@ const common = {
 }
 
 export const PlanStep = z.discriminatedUnion('kind', [
-  z.object({ ...common, kind: z.literal('commands'), commands: Commands, segment: z.number().int() }),
+  z.object({
+    ...common,
+    kind: z.literal('commands'),
+    commands: Commands,
+    segment: z.number().int(),
+    /** Once it has succeeded, the workspace is stored. */
+    checkpoint: z.literal(true).optional(),
+  }),
   z.object({ ...common, kind: z.literal('build_image'), buildImage: BuildImage, segment: z.number().int() }),
   z.object({ ...common, kind: z.literal('release'), release: MakeRelease }),
   z.object({ ...common, kind: z.literal('deploy'), deploy: Deploy }),
@@ -152,7 +159,7 @@ export type Segment = z.infer<typeof Segment>
 
 export const Plan = z.object({
   /** The rule set of `advance` that this plan was compiled for. */
-  rules: z.literal(1),
+  rules: z.union([z.literal(1), z.literal(2)]),
   /** Name of the pipeline, and the file it came from. */
   pipeline: z.string(),
   file: z.string(),

@@ -46,9 +46,19 @@ export const Image = z.object({
 })
 export type Image = z.infer<typeof Image>
 
+/** The whole workspace as it was after a step: kept by digest, so that another runner can go on from there. */
+export const Checkpoint = z.object({
+  digest: Digest,
+  sizeBytes: z.number().int().nonnegative(),
+  /** The steps whose work is in it. */
+  steps: z.array(z.string()),
+})
+export type Checkpoint = z.infer<typeof Checkpoint>
+
 /** What a step left behind for the steps that need it. */
 export const StepResult = z.object({
   artifacts: z.array(Artifact).optional(),
+  checkpoint: Checkpoint.optional(),
   image: Image.optional(),
   /** The release that a `release` step made. */
   release: z.object({ id: z.string(), number: z.number().int(), version: z.string() }).optional(),
@@ -77,6 +87,8 @@ export const Outcome = z.object({
   /** Last lines of the output of a step that did not succeed; masked, at most 2 KiB. */
   tail: z.string().optional(),
   result: StepResult.optional(),
+  /** What the attempt had done was lost with its runner: it is done again, and the attempt counts for nothing. */
+  lost: z.literal(true).optional(),
 })
 export type Outcome = z.infer<typeof Outcome>
 

@@ -97,6 +97,12 @@ const broken: Broken[] = [
     says: 'variables belong to `commands`',
   },
   {
+    rule: 'a checkpoint of an image',
+    text: `steps: { a: { ${image}, checkpoint: true } }`,
+    mistakes: ['1:97 misplaced_key'],
+    says: 'only `commands` change the workspace',
+  },
+  {
     rule: 'an undo of an image',
     text: `steps: { a: { ${image}, undo: { commands: [x] } } }`,
     mistakes: ['1:97 misplaced_key'],

@@ -42,7 +42,9 @@ export function compileStep(input: CompileStepInput): { step: PlanStep } | { pro
       const kept = artifacts === undefined ? {} : { artifacts: { paths: artifacts.paths, exclude: artifacts.exclude ?? [] } }
       const undo = spec.undo === undefined ? {} : { undo: undoOf(document, spec, spec.undo) }
       const env = { ...document.env, ...spec.env }
-      return { step: { ...common, env, ...kept, ...undo, kind: 'commands', commands: commandsOf(body.lines, spec), segment } }
+      const checkpoint = spec.checkpoint === true ? { checkpoint: true as const } : {}
+      const commands = commandsOf(body.lines, spec)
+      return { step: { ...common, env, ...kept, ...undo, ...checkpoint, kind: 'commands', commands, segment } }
     }
     case 'build_image': {
       const built = buildImageOf(input, body.buildImage)

@@ -31,6 +31,12 @@ describe('a whole pipeline', () => {
     })
   })
 
+  it('marks the steps after which the workspace is stored', () => {
+    const steps = ['{ commands: [x], checkpoint: true }', '{ commands: [x], checkpoint: false }', '{ commands: [x] }']
+    const compiled = compileText(`steps: { a: ${steps[0]}, b: ${steps[1]}, c: ${steps[2]} }`)
+    const marks = ['a', 'b', 'c'].map((id) => stepOf(compiled, id, 'commands').checkpoint)
+    expect(marks).toEqual([true, undefined, undefined])
+  })
   it('gives an undo the env, shell and directory of its step', () => {
     expect(stepOf(plan, 'register', 'commands').undo).toEqual({
       commands: { lines: ['./unregister.sh'], shell: 'sh', workingDirectory: '.' },

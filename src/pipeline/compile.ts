@@ -54,7 +54,7 @@ export function compilePipeline({
   })
   const last: FinallyStep[] = document.finally.map((source) => compileFinally({ document, trigger, source }))
   const { timeoutMs = defaults.runTimeoutMs } = document
-  const plan: Plan = { rules: 1, pipeline: document.name, file: document.file, timeoutMs, steps, segments, finally: last }
+  const plan: Plan = { rules: 2, pipeline: document.name, file: document.file, timeoutMs, steps, segments, finally: last }
   problems.push(...checkSize(document, plan))
   return problems.length > 0 ? { problems: sortProblems(problems) } : { plan }
 }
@@ -66,11 +66,11 @@ function orderOf(document: PipelineDocument, sources: readonly StepSource[]): No
   return implied === undefined ? nodes : needImpliedRelease(nodes, sources, implied)
 }
 
-/** Where something is decided or owed outside, the runner must hand back what it knows. */
+/** Where something is decided or owed outside, or kept there, the runner must hand back what it knows. */
 function segmentNode(source: StepSource, node: Node | undefined): SegmentNode {
   const needs = node?.needs ?? []
   if (source.kind !== 'commands' && source.kind !== 'build_image') return { id: source.id, needs, place: 'outside' }
-  const alone = source.kind === 'build_image' || source.spec.undo !== undefined
+  const alone = source.kind === 'build_image' || source.spec.undo !== undefined || source.spec.checkpoint === true
   return { id: source.id, needs, place: alone ? 'alone' : 'shared' }
 }
 

@@ -42,6 +42,8 @@ export function wholeNumber(min: number, max: number) {
     .refine((value) => value >= min && value <= max, { error: expected })
 }
 
+export const yesOrNo = z.enum(['true', 'false'], { error: 'true or false' }).transform((value) => value === 'true')
+
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** Timers of Node hold 24 days; a week is enough for a step. */
 const longestMs = 7 * 86_400_000

@@ -20,6 +20,7 @@ import {
   text,
   wholeNumber,
   workspacePath,
+  yesOrNo,
   type IssueParams,
 } from './schema-values.ts'
 
@@ -145,6 +146,7 @@ export const stepShape = {
     exclude: listOf(workspacePath, 'a list of paths').optional(),
   }).optional(),
   undo: undo.optional(),
+  checkpoint: yesOrNo.optional(),
   commands: lines.optional(),
   script: lines.optional(),
   run: lines.optional(),

@@ -116,6 +116,13 @@ describe('segments', () => {
 `
     expect(segments(text)).toEqual(['a b c d'])
   })
+  it('are cut at a step with a checkpoint, which is of use once it is known elsewhere', () => {
+    expect(segments('steps: { a: { commands: [x] }, b: { commands: [x], checkpoint: true }, c: { commands: [x] } }')).toEqual([
+      'a',
+      'b',
+      'c',
+    ])
+  })
   it('are cut at a step with an undo and at an image', () => {
     const image = 'build_image: { builder: pack, repository: a, files: { a: /a }, entrypoint: [a] }'
     const text = `steps: { a: { commands: [x] }, b: { commands: [x], undo: { commands: [y] } }, c: { commands: [x] }, d: { ${image} } }`

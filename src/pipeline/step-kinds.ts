@@ -55,6 +55,7 @@ export function bodyOf(spec: StepSpec): StepBody | undefined {
 const commandsOnly: Readonly<Record<string, string>> = {
   env: 'variables belong to `commands`; those of an environment are the operator’s',
   artifacts: 'artifacts are files that `commands` leave behind',
+  checkpoint: 'only `commands` change the workspace',
   undo: '`deploy` brings its own way back, and the others change nothing outside',
   shell: 'only `commands` have a shell',
   working_directory: 'only `commands` have a working directory',

@@ -51,7 +51,6 @@ export const vocabulary: Readonly<Record<string, Words>> = {
       'services',
       'matrix',
       'cache',
-      'checkpoint',
       'if',
       'approval',
       'wait',

@@ -6,6 +6,7 @@ import type { RunnerRestartedDetails } from '../contract/failures.ts'
 import type { SegmentTokenRequest } from '../contract/runner-api.ts'
 import type { Outcome } from '../domain/step.ts'
 import type { Builder } from '../drivers/builders/builder.ts'
+import { createQuiet } from './checkpoint/quiet.ts'
 import { closeWorkspace } from './close-workspace.ts'
 import { createInFlight } from './in-flight.ts'
 import { createJournals } from './journal.ts'
@@ -136,5 +137,6 @@ function assemble(options: CreateRunnerOptions, draining: AbortSignal): RunnerDe
     slots: createSlots(options.slots),
     inFlight: createInFlight(),
     stops: createRunStops(),
+    quiet: createQuiet(),
   }
 }

@@ -16,8 +16,10 @@ export async function openWorkspace(deps: RunnerDeps, input: OpenWorkspaceInput,
       if (giveBack === undefined)
         throw new BelayError({ code: 'unavailable', message: 'the runner stopped this opening', retryable: true })
       try {
-        const { files } = await deps.workspaces.open(input, { signal })
-        return { runner: deps.name, files }
+        const { before } = input
+        const keepSince = before?.runner === deps.name ? before.since : undefined
+        const { files, resumed, restored } = await deps.workspaces.open(input, { signal, keepSince })
+        return { runner: deps.name, files, ...(resumed ? { resumed } : {}), ...(restored ? { restored } : {}) }
       } finally {
         giveBack()
       }

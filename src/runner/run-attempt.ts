@@ -13,6 +13,8 @@ import type { RegistryAccess } from '../registry/registry.ts'
 import { groupNameOf, limitsOf } from './attempt-group.ts'
 import { endingOf, isDoubtful, stopped, timedOut, withStruck, type Ending } from './attempt-outcome.ts'
 import type { Journal } from './journal.ts'
+import { keepCheckpoint } from './checkpoint/keep-checkpoint.ts'
+import type { Quiet } from './checkpoint/quiet.ts'
 import { keepArtifacts } from './keep-artifacts.ts'
 import type { LogShipper } from './log-shipper.ts'
 import { createMask, type Mask } from './masker.ts'
@@ -43,6 +45,8 @@ export interface AttemptDeps {
   graceMs: number
   /** The cgroups of steps; absent: there are none here. */
   groups?: Pick<StepGroups, 'create' | 'endAll'> | undefined
+  /** Steps that run, and checkpoints. */
+  quiet: Quiet
   runUrl(runId: string): string
 }
 
@@ -58,6 +62,8 @@ export interface AttemptInput {
   env: Readonly<Record<string, EnvValue>>
   timeoutMs: number
   artifacts?: ArtifactSpec | undefined
+  /** The workspace is stored once it has succeeded, with the work of these steps. */
+  checkpoint?(): string[]
   dirs: WorkspaceDirs
   session: SegmentSession
   journal: Journal
@@ -163,8 +169,9 @@ async function carryOut(work: Work): Promise<Done> {
     if (done.ending !== 'interrupted') done.ending = withStruck(done.ending, struck)
     // It has coped; whoever reads its log may wonder why something in it did not work.
     if (done.ending !== 'interrupted' && done.ending.status === 'succeeded') for (const message of struck) log.note(message)
-    if (done.ending === 'interrupted' || done.ending.status !== 'succeeded' || input.artifacts === undefined) return done
-    return await keepDeclared(work, done, input.artifacts)
+    if (done.ending === 'interrupted' || done.ending.status !== 'succeeded') return done
+    const kept = input.artifacts === undefined ? done : await keepDeclared(work, done, input.artifacts)
+    return await withCheckpoint(work, kept)
   } catch (error) {
     const reason = stopReasonOf(input.signal)
     if (reason !== undefined) return { ending: stopped(reason) }
@@ -243,6 +250,23 @@ async function keepDeclared({ deps, input, log }: Work, done: Done, spec: Artifa
   } catch (error) {
     if (hasCode(error, 'refused', 'too_large')) return { ending: { status: 'failed', reason: reasonOf(error) } }
     throw error
+  }
+}
+
+/** One that cannot be stored is said in the log: the step has succeeded all the same. */
+async function withCheckpoint({ deps, input, log }: Work, done: Done): Promise<Done> {
+  const { dirs, session, signal, checkpoint: steps } = input
+  if (steps === undefined || done.ending === 'interrupted' || done.ending.status !== 'succeeded') return done
+  try {
+    const place = { runId: input.run.id, dirs, scratch: deps.scratch, quiet: deps.quiet }
+    const kept = await keepCheckpoint({ ...place, session, server: deps.server, steps, signal })
+    if (kept === undefined) return done
+    log.note(`checkpoint: ${String(kept.entries)} files, ${String(kept.sizeBytes)} bytes`)
+    return { ...done, result: { ...done.result, checkpoint: kept.checkpoint } }
+  } catch (error) {
+    if (stopReasonOf(signal) !== undefined || hasCode(error, 'stale')) throw error
+    log.note(`no checkpoint: ${reasonOf(error)}`)
+    return done
   }
 }
 

@@ -30,7 +30,7 @@ describe('run-command', () => {
   beforeEach(() => {
     root = realpathSync(mkdtempSync(join(tmpdir(), 'belay-run-')))
     const place = (name: string) => join(root, name)
-    dirs = { root, checkout: place('checkout'), home: place('home'), tmp: place('tmp'), output: place('output') }
+    dirs = { made: 1, root, checkout: place('checkout'), home: place('home'), tmp: place('tmp'), output: place('output') }
     for (const directory of [dirs.checkout, dirs.home, dirs.tmp, dirs.output]) mkdirSync(directory)
     output = ''
     leader = undefined

@@ -95,6 +95,38 @@ describe('run-segment', () => {
     expect(existsSync(join(bench.checkout(), 'started'))).toBe(false)
   })
 
+  it('stores a checkpoint after its step, with the work of the steps so far, and says so in the log', async () => {
+    const outcomes = (
+      await runPlan([
+        commandsStep('a', ['echo one > x']),
+        commandsStep('b', ['echo two > y'], { needs: ['a'], checkpoint: true }),
+        commandsStep('c', ['echo three > z'], { needs: ['b'] }),
+      ])
+    ).outcomes
+    const [, { result } = {}] = outcomes
+    expect(result?.checkpoint?.steps).toEqual(['a', 'b'])
+    const stored = bench.server.artifacts.get(result?.checkpoint?.digest ?? '')
+    expect(stored?.length).toBe(result?.checkpoint?.sizeBytes)
+    await bench.whenClosed('b/1/step')
+    expect(shown('b/1/step')).toMatch(/\[belay\] checkpoint: \d+ files, \d+ bytes\n/)
+  })
+
+  it('says why there is no checkpoint, and the step has succeeded all the same', async () => {
+    const result = await runPlan([commandsStep('a', ['ln -s /etc out'], { checkpoint: true })])
+    expect(statuses(result)).toEqual(['a succeeded'])
+    expect(result.outcomes[0]?.result?.checkpoint).toBeUndefined()
+    await bench.whenClosed('a/1/step')
+    expect(shown('a/1/step')).toContain('[belay] no checkpoint: a checkpoint cannot hold "checkout/out"')
+  })
+
+  it('inherits nothing from a directory that was lost', async () => {
+    await runPlan([commandsStep('a', ['touch made'])])
+    await bench.open(runner, 2)
+    const result = await runner.runSegment(bench.segment({ workspace: { runId: bench.runId, epoch: 2 } }), createTask())
+    expect(result.outcomes).toMatchObject([{ step: 'a', epoch: 2, status: 'succeeded' }])
+    expect(existsSync(join(bench.checkout(), 'made'))).toBe(true)
+  })
+
   it('keeps declared artifacts by digest before the step counts as succeeded', async () => {
     const lines = ['mkdir dist; echo one > dist/x; echo two > dist/y; chmod +x dist/y; ln -s x dist/z']
     const result = await runPlan([commandsStep('a', lines, { artifacts: { paths: ['dist/'], exclude: [] } })])

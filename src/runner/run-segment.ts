@@ -23,7 +23,7 @@ export async function runSegment(deps: RunnerDeps, input: SegmentInput, task: Ta
     const plan = await loadPlan(deps, input, place.signal)
     if (plan === undefined) return stoppedEarly()
     const segment = findSegment(plan, input.segment)
-    inherited.push(...inheritOutcomes(deps, input, segment))
+    inherited.push(...inheritOutcomes(deps, input, { segment, made: place.dirs.made }))
 
     const run = createSegmentRun({ deps, input, plan, segment, place })
     const known = mergeOutcomes(input.outcomes, inherited)
@@ -79,11 +79,15 @@ function findSegment(plan: Plan, id: number): Segment {
   return segment
 }
 
-/** Outcomes in this runner's journals that the workflow has not heard of: what had finished is not done again. */
-function inheritOutcomes(deps: RunnerDeps, input: SegmentInput, segment: Segment): Outcome[] {
+/** Outcomes in this runner's journals, of this very directory, that the workflow has not heard of: they are not done again. */
+function inheritOutcomes(
+  deps: RunnerDeps,
+  input: SegmentInput,
+  { segment, made }: { segment: Segment; made: number },
+): Outcome[] {
   const found = deps.journals
     .list(input.workspace.runId)
-    .flatMap((record) => (record.begun.work === 'segment' ? record.outcomes : []))
+    .flatMap((record) => (record.begun.work === 'segment' && record.begun.epoch >= made ? record.outcomes : []))
   const mine = found.filter((outcome) => segment.steps.includes(outcome.step))
   return mergeOutcomes(input.outcomes, mine).slice(input.outcomes.length)
 }
@@ -107,7 +111,7 @@ function createSegmentRun({ deps, input, plan, segment, place }: SegmentRunInput
   })
   return {
     tell: (outcome: Outcome) => deps.news.tell(StepChange.parse(outcome), session),
-    async attempt(step: RunnerStep, attempt: number): Promise<Outcome | undefined> {
+    async attempt(step: RunnerStep, attempt: number, succeeded: () => string[]): Promise<Outcome | undefined> {
       const common: Omit<AttemptInput, 'does'> = {
         run,
         pipeline: plan.pipeline,
@@ -126,7 +130,14 @@ function createSegmentRun({ deps, input, plan, segment, place }: SegmentRunInput
         running: (change) => deps.news.tell(change, session),
       }
       const does = step.kind === 'commands' ? { commands: step.commands } : { buildImage: step.buildImage }
-      return await runAttempt(deps, { ...common, does })
+      const isKept = step.kind === 'commands' && step.checkpoint === true
+      const checkpoint = isKept ? { checkpoint: () => [...new Set([...succeeded(), step.id])] } : {}
+      if (!(await deps.quiet.enter(workspace.runId, place.signal))) return undefined
+      try {
+        return await runAttempt(deps, { ...common, does, ...checkpoint })
+      } finally {
+        deps.quiet.leave(workspace.runId)
+      }
     },
   }
 }

@@ -1,6 +1,6 @@
 /** The steps of one segment, started as `advance` says, until nothing of the segment can go on here. */
 import { advance, type Advance } from '../domain/advance.ts'
-import { isFinal, latestOutcomes, settleOutcome } from '../domain/outcome.ts'
+import { countLost, isFinal, latestOutcomes, settleOutcome } from '../domain/outcome.ts'
 import { isRunnerStep, loadStep, type Plan, type RunnerStep, type Segment } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
 import type { RunStops } from './run-stops.ts'
@@ -20,8 +20,8 @@ export interface RunStepsInput {
   interruptions: Readonly<Record<string, number>>
   signal: AbortSignal
   stops: RunStops
-  /** One attempt; undefined if it was stopped before it had an outcome. It heeds `signal` itself. */
-  runAttempt(step: RunnerStep, attempt: number): Promise<Outcome | undefined>
+  /** One attempt (`succeeded`: the steps that have, by then); undefined if it was stopped before it had an outcome. It heeds `signal` itself. */
+  runAttempt(step: RunnerStep, attempt: number, succeeded: () => string[]): Promise<Outcome | undefined>
   /** Puts an outcome on disk; no further step starts before it returns. */
   record(outcome: Outcome): void
 }
@@ -48,7 +48,8 @@ export async function runSteps(input: RunStepsInput): Promise<RunStepsResult> {
   }
   const start = (id: string, attempt: number) => {
     const step = loadRunnerStep(plan, id)
-    const work = tryStep(input, step, attempt)
+    const succeeded = () => [...latestOutcomes(all).values()].flatMap((last) => (last.status === 'succeeded' ? last.step : []))
+    const work = tryStep(input, step, { attempt, succeeded })
       .then((outcome) => {
         if (outcome === undefined) return
         input.record(outcome)
@@ -92,14 +93,18 @@ function loadRunnerStep(plan: Plan, id: string): RunnerStep {
 }
 
 /** An attempt's outcome, with what its retry policy makes of it. */
-async function tryStep(input: RunStepsInput, step: RunnerStep, attempt: number): Promise<Outcome | undefined> {
+async function tryStep(
+  input: RunStepsInput,
+  step: RunnerStep,
+  { attempt, succeeded }: { attempt: number; succeeded: () => string[] },
+): Promise<Outcome | undefined> {
   const times = input.interruptions[step.id] ?? 0
   if (times >= mostInterruptions) {
     const reason = `runner lost: the step was interrupted ${String(times)} times`
     return { step: step.id, attempt, epoch: input.epoch, status: 'errored', endedAt: Date.now(), reason }
   }
-  const outcome = await input.runAttempt(step, attempt)
-  return outcome === undefined ? undefined : settleOutcome(step, outcome)
+  const outcome = await input.runAttempt(step, attempt, succeeded)
+  return outcome === undefined ? undefined : settleOutcome(step, outcome, countLost(input.known, step.id))
 }
 
 /** When the next of the segment's own retries is due. */

@@ -25,7 +25,7 @@ export const reading = proxyActivities<Pick<ControlActivities, 'readRemains'>>({
 
 /** Short bookkeeping that the workflow's next decision needs; in the worker's own process. */
 export const inline = proxyLocalActivities<
-  Pick<ControlActivities, 'compileRun' | 'isRunnerActive' | 'takeFence' | 'recordEnvironment'>
+  Pick<ControlActivities, 'compileRun' | 'isRunnerActive' | 'findRunner' | 'noteHolder' | 'takeFence' | 'recordEnvironment'>
 >({
   startToCloseTimeout: '5s',
   cancellationType,
@@ -55,10 +55,11 @@ export function segmentsOn(runner: string, limitMs: number): Pick<RunnerActiviti
   })
 }
 
-/** Undo and `finally` scripts: no limit on how long they wait for the runner. */
-export function scriptsOn(runner: string, limitMs: number): Pick<RunnerActivities, 'runScript'> {
+/** Undo and `finally` scripts: sent as often as it takes; one that is not started in time has its runner asked after. */
+export function scriptsOn(runner: string, limitMs: number, isAskedAfter: boolean): Pick<RunnerActivities, 'runScript'> {
   return proxyActivities<Pick<RunnerActivities, 'runScript'>>({
     taskQueue: runnerQueue(runner),
+    ...(isAskedAfter ? { scheduleToStartTimeout: segmentStartTimeoutMs } : {}),
     startToCloseTimeout: limitMs,
     heartbeatTimeout,
     cancellationType,

@@ -1,14 +1,15 @@
 /** What the failure of an activity means. Decided by types and classes, never by the text of a message. */
 import { ActivityFailure, ApplicationFailure, TemporalFailure, TimeoutFailure, isCancellation } from '@temporalio/workflow'
 import { BelayError } from '../domain/errors.ts'
+import type { Outcome } from '../domain/step.ts'
 import { failureTypes, type RunnerRestartedDetails } from '../contract/failures.ts'
 
 export type SegmentFailure =
   | { type: 'cancelled' }
   /** The runner came back and says how far it got. */
   | { type: 'restarted'; details: RunnerRestartedDetails }
-  /** Nobody is heard of: killed, hung or cut off. */
-  | { type: 'silent' }
+  /** Nobody is heard of: killed, hung or cut off. With the outcomes that it told of before. */
+  | { type: 'silent'; outcomes: Outcome[] }
   /** Nobody took it in time. */
   | { type: 'not_started' }
   | { type: 'stale' }
@@ -19,7 +20,8 @@ export function classifySegmentFailure(error: unknown): SegmentFailure {
   if (isCancellation(error)) return { type: 'cancelled' }
   const cause = error instanceof ActivityFailure ? error.cause : error
   if (cause instanceof TimeoutFailure) {
-    return { type: cause.timeoutType === 'SCHEDULE_TO_START' ? 'not_started' : 'silent' }
+    if (cause.timeoutType === 'SCHEDULE_TO_START') return { type: 'not_started' }
+    return { type: 'silent', outcomes: (cause.lastHeartbeatDetails as { outcomes?: Outcome[] } | undefined)?.outcomes ?? [] }
   }
   if (cause instanceof ApplicationFailure) {
     switch (cause.type) {
@@ -31,7 +33,7 @@ export function classifySegmentFailure(error: unknown): SegmentFailure {
         return { type: 'gone' }
       // The worker was shut down before the activity could answer: the same as silence, only sooner.
       case 'WorkerShutdown':
-        return { type: 'silent' }
+        return { type: 'silent', outcomes: [] }
       default:
         break
     }

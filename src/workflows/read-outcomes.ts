@@ -11,6 +11,8 @@ export function readOutcomes(context: RunContext, facts: EndFacts): string | und
     const outcome = latest.get(id)
     if (outcome === undefined || outcome.status === 'succeeded' || outcome.status === 'skipped' || outcome.status === 'cancelled')
       continue
+    // It had succeeded, and the run stopped for another reason before it could be done again.
+    if (outcome.lost === true) continue
     if (outcome.status === 'errored') facts.errored = true
     else facts.failed = true
     reason ??= `step "${id}" ${outcome.status}${outcome.reason === undefined ? '' : `: ${outcome.reason}`}`

@@ -1,4 +1,4 @@
-import { CancellationScope, setHandler, sleep, workflowInfo } from '@temporalio/workflow'
+import { CancellationScope, patched, setHandler, sleep, workflowInfo } from '@temporalio/workflow'
 import type { ReadRemains } from '../contract/activities.ts'
 import {
   answerSignal,
@@ -39,6 +39,7 @@ export function recovery(input: RecoveryInput): Promise<RunResult> {
 }
 
 async function recover(input: RecoveryInput): Promise<RunResult> {
+  const movesOn = patched('take-over')
   const { run, previous } = input
   const news = createNews({ runId: run.id, source: `recovery/${workflowInfo().runId}`, epoch: 0 })
   const undo = createUndoStack(news)
@@ -71,11 +72,11 @@ async function recover(input: RecoveryInput): Promise<RunResult> {
     news.tell({ type: 'waiting', for: 'what was still running to be over' })
     await sleep(waitMs)
   }
-  const workspace = createWorkspace(remains.input, news, await stopRest(run.id, remains.workspace))
+  const workspace = createWorkspace(remains.input, news, { movesOn, earlier: await stopRest(run.id, remains.workspace) })
   going.workspace = workspace
   for (const answer of remains.answers) answers.receive(answer)
   Object.assign(closing.state, remains.closing)
-  const context = restoreContext(read, { news, workspace, undo, answers })
+  const context = restoreContext(read, { news, workspace, undo, answers, movesOn })
   undo.restore(remains.undo.map((item) => ({ ...item, owed: owedAgain(context, item) })))
   const asked = remains.cancel ?? cancel
   going.parts = { input: remains.input, context, undo, answers, workspace, closing, cancel: asked }
@@ -108,7 +109,7 @@ async function stopRest(runId: string, place: WorkspacePlace): Promise<Workspace
 
 function restoreContext(
   { remains, plan }: ReadRemains,
-  parts: Pick<RunContext, 'news' | 'workspace' | 'undo' | 'answers'>,
+  parts: Pick<RunContext, 'news' | 'workspace' | 'undo' | 'answers' | 'movesOn'>,
 ): RunContext | undefined {
   if (plan === undefined || remains.planDigest === undefined) return undefined
   const context = createRunContext({ input: remains.input, plan, planDigest: remains.planDigest, ...parts })

@@ -1,4 +1,5 @@
 import type { RunInput } from '../contract/run-workflow.ts'
+import { keepFirstArtifacts, loseOutcomes, type LostWorkspace } from '../domain/lost-workspace.ts'
 import { mergeOutcomes } from '../domain/outcome.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
@@ -16,14 +17,40 @@ export interface RunContext {
   readonly workspace: Workspace
   readonly undo: UndoStack
   readonly answers: Answers
+  /** Another runner takes over from one that is gone. */
+  readonly movesOn: boolean
   readonly outcomes: readonly Outcome[]
   /** How often each step was cut short by the death of its runner. */
   readonly interruptions: Record<string, number>
   record(outcomes: readonly Outcome[]): void
+  /** What was done in this workspace is done again, also what is only heard of later. */
+  lose(workspace: LostWorkspace): void
 }
 
-export function createRunContext(parts: Omit<RunContext, 'outcomes' | 'interruptions' | 'record'>): RunContext {
+export function createRunContext(parts: Omit<RunContext, 'outcomes' | 'interruptions' | 'record' | 'lose'>): RunContext {
   let outcomes: Outcome[] = []
+  let lost: LostWorkspace | undefined
+
+  function add(added: readonly Outcome[]): void {
+    const known = outcomes
+    outcomes = mergeOutcomes(
+      known,
+      added.map((outcome) => keepFirstArtifacts(known, outcome)),
+    )
+    for (const outcome of outcomes.slice(known.length)) {
+      const { retryAt, lost: _lost, ...change } = outcome
+      parts.news.tell({ type: 'step', change })
+      if (retryAt !== undefined || outcome.result === undefined) continue
+      const { artifacts, checkpoint } = outcome.result
+      if (artifacts !== undefined) parts.workspace.lay(outcome.step, artifacts)
+      if (checkpoint !== undefined) parts.workspace.keep(checkpoint)
+    }
+  }
+
+  function addLost(): void {
+    if (lost !== undefined) add(loseOutcomes(parts.plan, outcomes, { ...lost, now: Date.now() }))
+  }
+
   return {
     ...parts,
     get outcomes() {
@@ -31,13 +58,12 @@ export function createRunContext(parts: Omit<RunContext, 'outcomes' | 'interrupt
     },
     interruptions: {},
     record(added) {
-      const before = outcomes.length
-      outcomes = mergeOutcomes(outcomes, added)
-      for (const outcome of outcomes.slice(before)) {
-        const { retryAt, ...change } = outcome
-        parts.news.tell({ type: 'step', change })
-        if (retryAt === undefined && outcome.result?.artifacts !== undefined) parts.workspace.lay(outcome.result.artifacts)
-      }
+      add(added)
+      addLost()
+    },
+    lose(workspace) {
+      lost = workspace
+      addLost()
     },
   }
 }

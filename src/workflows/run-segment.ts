@@ -1,13 +1,14 @@
 import { CancelledFailure, condition, sleep } from '@temporalio/workflow'
 import { advance } from '../domain/advance.ts'
 import { BelayError, assertNever } from '../domain/errors.ts'
-import { settleOutcome } from '../domain/outcome.ts'
+import { countLost, settleOutcome } from '../domain/outcome.ts'
 import { loadStep, type PlanStep, type Segment } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
 import { inline, segmentStartTimeoutMs, segmentsOn } from './activities.ts'
 import { classifySegmentFailure } from './failure.ts'
 import type { RunContext } from './run-context.ts'
 import { undoOfCommands } from './undo-commands.ts'
+import { settleInFlight } from './settle-in-flight.ts'
 import type { HeldWorkspace } from './workspace.ts'
 
 /** Between asking twice after a runner that is away. */
@@ -20,20 +21,25 @@ const calledOffWait = '10s'
  * when nothing of it can go on; throws when the run was cancelled, after its process trees are gone.
  */
 export async function runSegment(context: RunContext, segment: Segment): Promise<void> {
-  oweUndo(context, segment)
+  const cut: Cut = { mayHaveBegun: false }
   while (hasWork(context, segment)) {
+    oweUndo(context, segment)
     const held = await open(context, segment)
     if (held === undefined) return
+    // A workspace that took the place of a lost one may lack what this segment needs.
+    if (context.movesOn && !hasWork(context, segment)) return
     const { epoch } = held.ref
     try {
-      const result = await segmentsOn(held.runner, limitOf(context, segment)).runSegment({
-        workspace: held.ref,
-        run: context.input.run,
-        planDigest: context.planDigest,
-        segment: segment.id,
-        outcomes: context.outcomes.map(withoutBulk),
-        interruptions: { ...context.interruptions },
-      })
+      const send = () =>
+        segmentsOn(held.runner, limitOf(context, segment)).runSegment({
+          workspace: held.ref,
+          run: context.input.run,
+          planDigest: context.planDigest,
+          segment: segment.id,
+          outcomes: context.outcomes.map(withoutBulk),
+          interruptions: { ...context.interruptions },
+        })
+      const result = context.movesOn ? await context.workspace.during(send) : await send()
       context.record(result.outcomes)
       if (result.ended === 'cancelled') throw new CancelledFailure('the segment was cancelled')
       if (result.ended === 'complete') {
@@ -43,10 +49,48 @@ export async function runSegment(context: RunContext, segment: Segment): Promise
           await condition(() => context.outcomes.length > known, calledOffWait)
         return
       }
-      context.workspace.renew(epoch)
+      cut.mayHaveBegun = true
+      if (!context.movesOn) context.workspace.renew(epoch)
+      else if ((await context.workspace.reconsider(epoch, 'silent')) === 'elsewhere') await settleInFlight(context, segment, held)
     } catch (error) {
-      if (!(await mend(context, segment, held, error))) return
+      const mended = context.movesOn
+        ? await mendOrMove(context, segment, { held, error, cut })
+        : await mend(context, segment, held, error)
+      if (!mended) return
     }
+  }
+}
+
+interface Cut {
+  /** An earlier sending of the segment was cut short: a step of it may have begun. */
+  mayHaveBegun: boolean
+}
+
+/** As `mend`, where another runner may take over. */
+async function mendOrMove(
+  context: RunContext,
+  segment: Segment,
+  { held, error, cut }: { held: HeldWorkspace; error: unknown; cut: Cut },
+): Promise<boolean> {
+  const failure = classifySegmentFailure(error)
+  const { epoch } = held.ref
+  switch (failure.type) {
+    case 'silent':
+      cut.mayHaveBegun = true
+      context.record(failure.outcomes)
+      if ((await context.workspace.reconsider(epoch, 'silent')) === 'elsewhere') await settleInFlight(context, segment, held)
+      return true
+    case 'not_started':
+      if ((await context.workspace.reconsider(epoch, 'not_started')) === 'elsewhere' && cut.mayHaveBegun)
+        await settleInFlight(context, segment, held)
+      return true
+    case 'gone':
+      context.workspace.forget(epoch)
+      if (cut.mayHaveBegun) await settleInFlight(context, segment, held)
+      return true
+    default:
+      cut.mayHaveBegun ||= failure.type === 'restarted'
+      return mend(context, segment, held, error)
   }
 }
 
@@ -136,7 +180,7 @@ function fail(context: RunContext, segment: Segment, reason: string): void {
   context.record(
     ready.map(({ step, attempt }): Outcome => {
       const ended: Outcome = { step, attempt, epoch: 0, status: 'errored', endedAt: now, reason }
-      return settleOutcome(loadStep(context.plan, step), ended)
+      return settleOutcome(loadStep(context.plan, step), ended, countLost(context.outcomes, step))
     }),
   )
 }

@@ -1,4 +1,4 @@
-import { CancellationScope, isCancellation, setHandler } from '@temporalio/workflow'
+import { CancellationScope, isCancellation, patched, setHandler } from '@temporalio/workflow'
 import {
   answerSignal,
   cancelSignal,
@@ -26,8 +26,18 @@ import { createWorkspace } from './workspace.ts'
  * until a person has settled each undo that failed.
  */
 export async function run(input: RunInput): Promise<RunResult> {
+  const movesOn = patched('take-over')
   const news = createNews({ runId: input.run.id, source: 'run', epoch: 0 })
-  const workspace = createWorkspace(input, news)
+  let carriesOut = false
+  const workspace = createWorkspace(input, news, {
+    movesOn,
+    // Together with the Plan.
+    noted: 1,
+    replaced(lost) {
+      // Once the run is being ended, nothing of it is done again.
+      if (carriesOut) context?.lose(lost)
+    },
+  })
   const undo = createUndoStack(news)
   const answers = createAnswers()
   const scope = new CancellationScope()
@@ -53,7 +63,11 @@ export async function run(input: RunInput): Promise<RunResult> {
   try {
     await scope.run(async () => {
       const held = await workspace.hold()
-      const compiled = await inline.compileRun({ run: input.run, files: held.files })
+      const compiled = await inline.compileRun({
+        run: input.run,
+        files: held.files,
+        ...(movesOn ? { holder: { epoch: held.ref.epoch, runner: held.runner } } : {}),
+      })
       if (compiled.type !== 'planned') {
         state.reason = compiled.reason
         if (compiled.type === 'skipped') facts.matched = false
@@ -62,8 +76,9 @@ export async function run(input: RunInput): Promise<RunResult> {
       }
       const { plan, planDigest } = compiled
       news.tell({ type: 'planned', pipeline: plan.pipeline, planDigest, steps: plan.steps.map(({ id }) => id) })
-      const begun = createRunContext({ input, plan, planDigest, news, workspace, undo, answers })
+      const begun = createRunContext({ input, plan, planDigest, news, workspace, undo, answers, movesOn })
       context = begun
+      carriesOut = true
       await withinTime(plan.timeoutMs, () => interpretPlan(begun))
     })
   } catch (error) {
@@ -72,6 +87,7 @@ export async function run(input: RunInput): Promise<RunResult> {
     else facts.errored = true
     state.reason = isCancellation(error) ? 'its workflow was cancelled from outside, in Temporal' : reasonOf(error)
   }
+  carriesOut = false
   // From here on a cancel changes nothing: what is owed is done.
   return await CancellationScope.nonCancellable(async () => {
     if (cancel !== undefined) {

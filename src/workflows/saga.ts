@@ -28,6 +28,8 @@ export interface UndoStack {
   remains(): OwedUndo[]
   /** Nothing of this is taken back any more. */
   discharge(): void
+  /** Takes one back now, for a step that runs again after it. What fails is still owed, and tried once more at the end. */
+  undoFirst(key: string): Promise<Insisted>
   unwind(): Promise<{ ran: boolean; failed: string[] }>
   /** The undos that failed and are not settled, the one whose turn it is first: it was owed last. */
   blocked(): UndoItem[]
@@ -80,6 +82,15 @@ export function createUndoStack(news: News): UndoStack {
     remains: () => stack.map((entry) => ({ ...itemOf(entry), key: entry.key, how: entry.how })),
     discharge() {
       for (const owed of stack) if (owed.status === 'owed') show(owed, 'discharged')
+    },
+    undoFirst(key) {
+      const owed = stack.findLast((entry) => entry.key === key && entry.status === 'owed')
+      if (owed === undefined) return Promise.resolve({ type: 'done' })
+      return CancellationScope.nonCancellable(async () => {
+        const result = await carryOut(owed, false)
+        if (result.type === 'failed') show(owed, 'owed', result.reason)
+        return result
+      })
     },
     unwind() {
       return CancellationScope.nonCancellable(async () => {

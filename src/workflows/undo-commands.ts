@@ -49,7 +49,7 @@ export async function runScript(
   for (let cut = 0; ; cut++) {
     const held = await context.workspace.hold()
     try {
-      return await scriptsOn(held.runner, timeoutMs + stopGraceMs + 60_000).runScript({
+      return await scriptsOn(held.runner, timeoutMs + stopGraceMs + 60_000, context.movesOn).runScript({
         workspace: held.ref,
         run: context.input.run,
         planDigest: context.planDigest,
@@ -58,8 +58,12 @@ export async function runScript(
       })
     } catch (error) {
       const failure = classifySegmentFailure(error)
+      // Waiting for a worker counts for nothing.
+      if (failure.type === 'not_started') cut -= 1
       const again = cut < mostCuts
-      if (again && failure.type === 'gone') context.workspace.forget(held.ref.epoch)
+      if (context.movesOn && again && (failure.type === 'silent' || failure.type === 'not_started'))
+        await context.workspace.reconsider(held.ref.epoch, failure.type)
+      else if (again && failure.type === 'gone') context.workspace.forget(held.ref.epoch)
       else if (again && ['restarted', 'silent', 'stale'].includes(failure.type)) context.workspace.renew(held.ref.epoch)
       else throw new BelayError({ code: 'unavailable', message: reasonOf(error), retryable: true, cause: error })
     }

@@ -48,7 +48,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   runner: {
     uses: ['^src/(contract|domain|process|registry)/', ...portsAndRegistries('isolation', 'builders')],
-    packages: ['picomatch', 'zod', '@temporalio/common'],
+    packages: ['picomatch', 'tar-stream', 'zod', '@temporalio/common'],
   },
   embedded: {
     // The keeper owns the edges.

@@ -51,7 +51,9 @@ export interface Cluster {
   pid(machine: MachineName): number
   /** SIGKILL; resolves when the process is gone. */
   kill(machine: MachineName): Promise<void>
-  /** After `kill`: the same again; resolves when it is ready. */
+  /** SIGTERM; resolves when it has stopped in order. */
+  shutDown(machine: MachineName): Promise<void>
+  /** After `kill` or `shutDown`: the same again; resolves when it is ready. */
   start(machine: MachineName): Promise<void>
   /** What a machine has printed, in all its lives. */
   output(machine: MachineName): string
@@ -158,6 +160,7 @@ async function assemble({ directory, repository, ends }: Assembly): Promise<Omit
     clientOf: (name) => createClient({ url: urls[name], token }),
     pid: (name) => machines[name].pid(),
     kill: (name) => machines[name].kill(),
+    shutDown: (name) => machines[name].shutDown(),
     start: (name) => machines[name].start(),
     output: (name) => machines[name].output(),
   }
@@ -203,6 +206,7 @@ interface Machine {
   start(): Promise<void>
   pid(): number
   kill(): Promise<void>
+  shutDown(): Promise<void>
   output(): string
   /** Whatever state it is in: asked to stop, and killed if it does not. */
   end(): Promise<void>
@@ -246,6 +250,10 @@ function createMachine({ name, directory, args, env, says }: MachineSpec): Machi
     },
     async kill() {
       child?.kill('SIGKILL')
+      await gone()
+    },
+    async shutDown() {
+      child?.kill('SIGTERM')
       await gone()
     },
     output: () => Array.from({ length: lives }, (_, index) => read(index + 1)).join(''),

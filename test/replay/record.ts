@@ -17,6 +17,7 @@ import { deploymentDrives, driveEnvironments } from './drive-deployments.ts'
 import { recoveryDrives } from './drive-recoveries.ts'
 import { runDrives } from './drive-runs.ts'
 import type { Driven } from './drive.ts'
+import { takeoverDrives } from './drive-takeovers.ts'
 import { historyToJson } from './history-json.ts'
 import { historiesDirectory, historyFile, isPathName, listPathNames, type PathName } from './recorded-paths.ts'
 import { findMachine, readableHistory, scrubHistory, type Machine } from './scrub-history.ts'
@@ -47,7 +48,7 @@ async function record(scenario: Scenario, wanted: ReadonlySet<PathName>): Promis
   const connection = await Connection.connect({ address })
   try {
     const temporal = new Client({ connection })
-    for (const { records, drive } of [...runDrives, ...deploymentDrives, ...recoveryDrives]) {
+    for (const { records, drive } of [...runDrives, ...takeoverDrives, ...deploymentDrives, ...recoveryDrives]) {
       if (!records.some((name) => wanted.has(name))) continue
       const driven = await drive({ scenario, temporal })
       for (const name of records) {

@@ -30,7 +30,20 @@ export const recordedPaths = {
   'run-skipped': { end: 'skipped', shows: ['"type":"skipped"'] },
   'run-invalid': { end: 'errored', shows: ['"type":"invalid"'] },
   'run-runner-killed': { end: 'succeeded', shows: ['RunnerRestarted', '"epoch":2'] },
-  'run-runner-silent': { end: 'succeeded', shows: ['TIMEOUT_TYPE_SCHEDULE_TO_START', 'isRunnerActive', '"type":"waiting"'] },
+  'run-runner-silent-before-take-over': {
+    end: 'succeeded',
+    shows: ['TIMEOUT_TYPE_SCHEDULE_TO_START', 'isRunnerActive', '"type":"waiting"'],
+  },
+  'run-runner-silent': { end: 'succeeded', shows: ['TIMEOUT_TYPE_HEARTBEAT', 'findRunner', '"type":"waiting"', 'noteHolder'] },
+  'run-taken-over': {
+    end: 'succeeded',
+    shows: ['findRunner', 'cutLogs', 'its workspace was lost with runner', '"restored":true', '"attempt":2'],
+  },
+  'run-taken-over-undone-first': {
+    end: 'succeeded',
+    shows: ['findRunner', 'was lost while it may have been running', 'runScript'],
+  },
+  'run-undo-taken-over': { end: 'rolled_back', shows: ['findRunner', 'runScript', 'TIMEOUT_TYPE_HEARTBEAT', '"type":"undo"'] },
   'run-control-killed': { end: 'succeeded', shows: ['EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT'] },
   'environment-first-deployment': { end: 'open', shows: ['stage', 'check', 'activate', 'verify', 'retire', '"type":"keep"'] },
   'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },

@@ -25,7 +25,7 @@ export function planOf(steps: PlanStep[]): Plan {
     id,
     steps: steps.flatMap((step) => ('segment' in step && step.segment === id ? [step.id] : [])),
   }))
-  return { rules: 1, pipeline: 'release', file: '.belay.yml', timeoutMs: 60_000, steps, segments, finally: [] }
+  return { rules: 2, pipeline: 'release', file: '.belay.yml', timeoutMs: 60_000, steps, segments, finally: [] }
 }
 
 /** For tests. */

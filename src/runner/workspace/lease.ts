@@ -10,6 +10,10 @@ const Lease = z.object({
   sha: z.string(),
   /** `opening`: what lies in the directory may be half of it. */
   state: z.enum(['opening', 'open']),
+  /** The epoch under which the directory was made; absent: `epoch`, or an earlier one. */
+  made: z.number().int().nonnegative().optional(),
+  /** Digest of the checkpoint that was laid into it when it was made. */
+  checkpoint: z.string().optional(),
 })
 export type Lease = z.infer<typeof Lease>
 

@@ -1,3 +1,4 @@
+// Long because all that a workspace may become is tried on one Git server.
 import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
@@ -9,13 +10,15 @@ import type { Artifact } from '../../domain/step.ts'
 import { runGit, type GitRepository } from '../../../test/helpers/git-repository.ts'
 import { startGitServer, type GitServer } from '../../../test/helpers/git-server.ts'
 import { skipUnless } from '../../../test/helpers/skips.ts'
+import { checkpointLimits } from '../checkpoint/limits.ts'
+import { packCheckpoint } from '../checkpoint/pack-checkpoint.ts'
 import { createWorkspaces, type StepUser, type Workspaces } from './workspaces.ts'
 
 let server: GitServer
 let repository: GitRepository
 let sha: string
 let directory: string
-const contents = new Map<string, string>()
+const contents = new Map<string, string | Buffer>()
 const signal = new AbortController().signal
 const pipeline = 'name: release\n'
 
@@ -45,17 +48,19 @@ afterEach(async () => {
 })
 afterAll(() => server.stop())
 
-function create(user?: StepUser): Workspaces {
+function create(user?: StepUser, warn: (message: string) => void = () => undefined): Workspaces {
   return createWorkspaces({
     workspaces: join(directory, 'workspaces'),
     mirrors: join(directory, 'mirrors'),
     user,
     fetchArtifact: (digest) => Promise.resolve(bytesOf(contents.get(digest) ?? 'unknown')),
+    warn: (_, message) => warn(message),
   })
 }
 
-async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
-  for (const character of text) yield await Promise.resolve(Buffer.from(character))
+async function* bytesOf(content: string | Buffer): AsyncGenerator<Uint8Array> {
+  const bytes = Buffer.from(content)
+  for (let at = 0; at < bytes.length; at += 7) yield await Promise.resolve(bytes.subarray(at, at + 7))
 }
 
 function artifact(path: string, text: string, executable = false): Artifact {
@@ -118,6 +123,57 @@ test('opened under a higher epoch it is a fresh one', async () => {
   await writeFile(join(checkout, 'made-by-a-step'), 'x')
   await workspaces.open(opening(runId, 4), { signal })
   expect(existsSync(join(checkout, 'made-by-a-step'))).toBe(false)
+})
+
+test('opened for the runner whose it was, it is kept as it is, and says so, however often it is asked', async () => {
+  const runId = randomUUID()
+  const workspaces = create()
+  await workspaces.open(opening(runId, 2), { signal })
+  const { checkout } = await workspaces.lease({ runId, epoch: 3 })
+  await writeFile(join(checkout, 'made-by-a-step'), 'x')
+  for (let times = 0; times < 2; times += 1) {
+    expect(await create().open(opening(runId, 4), { signal, keepSince: 2 })).toMatchObject({ resumed: true })
+  }
+  expect(existsSync(join(checkout, 'made-by-a-step'))).toBe(true)
+  await expect(workspaces.lease({ runId, epoch: 3 })).rejects.toMatchObject({ code: 'stale' })
+})
+
+test('one from before the workspace went to another runner is not kept: what was done since is not in it', async () => {
+  const runId = randomUUID()
+  const workspaces = create()
+  await workspaces.open(opening(runId, 1), { signal })
+  const { checkout } = await workspaces.lease({ runId, epoch: 1 })
+  await writeFile(join(checkout, 'made-by-a-step'), 'x')
+  expect(await workspaces.open(opening(runId, 3), { signal, keepSince: 2 })).toMatchObject({ resumed: false })
+  expect(existsSync(join(checkout, 'made-by-a-step'))).toBe(false)
+  expect(await workspaces.open(opening(runId, 3), { signal, keepSince: 2 })).toMatchObject({ resumed: false })
+})
+
+test('a fresh one has the checkpoint in it, and artifacts over that; one that is not whole is left out, and told', async () => {
+  const runId = randomUUID()
+  const warned: string[] = []
+  const workspaces = create(undefined, (message) => warned.push(message))
+  await workspaces.open(opening(runId, 1), { signal })
+  const dirs = await workspaces.lease({ runId, epoch: 1 })
+  await writeFile(join(dirs.checkout, 'made-by-a-step'), 'x')
+  // A link that leads out is not taken into one.
+  await rm(join(dirs.checkout, 'outside'))
+  const file = join(directory, 'packed')
+  const { digest } = await packCheckpoint({ dirs, file, limits: checkpointLimits, signal })
+  contents.set(digest, await readFile(file))
+  const checkpoint = { digest, artifacts: [artifact('in-it', 'x')] }
+  const artifacts = [artifact('later', 'y')]
+  for (let times = 0; times < 2; times += 1) {
+    expect(await workspaces.open(opening(runId, 2, { checkpoint, artifacts }), { signal })).toMatchObject({ restored: true })
+  }
+  expect((await readdir(dirs.checkout)).toSorted()).toEqual(
+    ['.belay', '.belay.yml', '.git', 'later', 'made-by-a-step', 'run.sh', 'src'].toSorted(),
+  )
+  contents.set(digest, 'half of i')
+  expect(await workspaces.open(opening(runId, 3, { checkpoint, artifacts }), { signal })).toMatchObject({ restored: false })
+  expect(existsSync(join(dirs.checkout, 'made-by-a-step'))).toBe(false)
+  expect([existsSync(join(dirs.checkout, 'in-it')), existsSync(join(dirs.checkout, 'src/main.js'))]).toEqual([true, true])
+  expect(warned).toEqual(['a checkpoint cannot be laid'])
 })
 
 test('a lower epoch is stale, for opening and for leasing, also after a restart', async () => {
@@ -204,7 +260,7 @@ test('a commit without pipeline files opens with none', async () => {
   const other = await server.createRepository('bare-of-pipelines')
   const empty = await other.commit({ files: {}, message: 'nothing at all' })
   const input = opening(randomUUID(), 1, { sha: empty, repository: { project: 'other', url: other.url } })
-  expect(await create().open(input, { signal })).toEqual({ files: [] })
+  expect(await create().open(input, { signal })).toEqual({ files: [], resumed: false, restored: false })
 })
 
 test('a damaged mirror costs one failed attempt at most', async () => {

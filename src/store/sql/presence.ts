@@ -13,7 +13,15 @@ export function createPresenceStore(database: StoreDatabase): PresenceStore {
         await writeReport(tx, input)
         return spokenFor
       }),
-    claim: (input) => database.write((tx) => claim(tx, input, database.now())),
+    async claim(input) {
+      const known = await database.read
+        .selectFrom('runners')
+        .select('token')
+        .where('runner', '=', input.runner)
+        .executeTakeFirst()
+      if (known?.token === input.token) return { type: 'own' }
+      return await database.write((tx) => claim(tx, input, database.now()))
+    },
     async expire(seenBefore) {
       const late = await database.read
         .selectFrom('runners')

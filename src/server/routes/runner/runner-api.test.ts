@@ -1,3 +1,4 @@
+// Long because the routes that a runner knows share one front door, one run and one way of asking.
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {

@@ -1,0 +1,32 @@
+import { BelayError } from '../domain/errors.ts'
+import type { LogInfo, Store } from '../store/store.ts'
+
+/** Whoever would have ended these logs is gone: they end with a line that says so. What comes of them later is dropped. */
+export async function cutLogs(
+  store: Pick<Store, 'runs' | 'logs'>,
+  { runId, epoch, runner }: { runId: string; epoch: number; runner: string },
+): Promise<void> {
+  const run = await store.runs.find(runId)
+  const plan = run?.planDigest === undefined ? undefined : await store.runs.findPlan(run.planDigest)
+  if (plan === undefined) return
+  const line = Buffer.from(`\n[belay] cut off: runner "${runner}" was lost\n`)
+  for (const { id } of [...plan.steps, ...plan.finally]) {
+    for (const log of await store.logs.list(runId, id)) if (!log.closed && log.epoch < epoch) await end(store, log, line)
+  }
+}
+
+async function end({ logs }: Pick<Store, 'logs'>, log: LogInfo, bytes: Buffer): Promise<void> {
+  const { sizeBytes, closed: _closed, truncated: _truncated, ...key } = log
+  try {
+    for (let offset = sizeBytes; ;) {
+      const { end: now, gap, truncated } = await logs.append(key, { offset, bytes, final: true })
+      // A gap, or an overlap of which nothing was new: its writer is not quite gone.
+      if (truncated || (!gap && now >= offset + bytes.length)) return
+      offset = now
+    }
+  } catch (error) {
+    // A newer log of the same attempt has begun, or its writer has just ended it.
+    if (error instanceof BelayError && (error.code === 'stale' || error.code === 'conflict')) return
+    throw error
+  }
+}

@@ -1,0 +1,35 @@
+import { sleep } from '@temporalio/workflow'
+import { inline } from './activities.ts'
+
+/** Between asking twice: often while it may only just have been lost, ever more rarely as the wait gets longer. */
+const lookAgainMs = 1_000
+const longestMs = 60_000
+
+export interface Question {
+  runner: string
+  /** It was cut off in mid-work: what it reported before that says nothing. */
+  wasSilent: boolean
+  /** Called once, if it has to be waited for. */
+  waiting(): void
+}
+
+/**
+ * Where the work of a runner that is not heard of goes on: `there` as soon as it reports, `elsewhere` once it counts as
+ * INACTIVE and another one is ACTIVE, whichever comes first.
+ */
+export async function askAfterRunner({ runner, wasSilent, waiting }: Question): Promise<'there' | 'elsewhere'> {
+  const asked = Date.now()
+  let told = false
+  for (let waitMs = lookAgainMs; ;) {
+    const { active, seenMsAgo, others } = await inline.findRunner({ runner })
+    const isHeard = active && (!wasSilent || (seenMsAgo ?? 0) < Date.now() - asked)
+    if (isHeard) return 'there'
+    if (!active && others) return 'elsewhere'
+    if (!active && !told) {
+      told = true
+      waiting()
+    }
+    await sleep(waitMs)
+    if (!active) waitMs = Math.min(waitMs * 1.5, longestMs)
+  }
+}
