@@ -1,3 +1,4 @@
+// Long because an attempt is one story, from its secrets to its outcome: what it runs in, what it keeps, and how it may end.
 /** One attempt of one step, undo or `finally`, from its secrets to its outcome. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+// Long because the cluster, the kills and what is held against them are one story.
 /**
  * Runners that are gone for good: another one takes over what they had in hand. What was done in the lost workspace is done
  * again as a new attempt, what lies elsewhere is kept, and what may have happened is taken back first.
