@@ -76,7 +76,7 @@ async function removeOrCount({ database, dry }: SweepContext, ids: readonly stri
   return database.write(async (tx) => {
     const going = await withoutNeeded(tx, ids)
     if (going.length === 0) return 0
-    for (const table of ['commands', 'steps', 'run_events', 'segment_tokens', 'releases'] as const)
+    for (const table of ['commands', 'steps', 'run_events', 'segment_tokens', 'holders', 'releases'] as const)
       await tx.deleteFrom(table).where('run_id', 'in', going).execute()
     await tx.deleteFrom('runs').where('id', 'in', going).execute()
     return going.length
