@@ -6,6 +6,7 @@ import { answerSignal } from '../contract/run-workflow.ts'
 import { taskQueues } from '../contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import { BelayError } from '../domain/errors.ts'
+import { findFreeze } from '../domain/freeze-times.ts'
 import type { ProjectRules } from '../pipeline/project-rules.ts'
 import type { KnownRunner } from '../store/store.ts'
 import { compileRun } from './compile-run.ts'
@@ -78,6 +79,10 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     loadEnvironment: ({ environment }) => store.environments.load(environment),
     takeFence: ({ environment, fence }) => store.environments.takeFence(environment, fence),
     recordEnvironment: ({ state, deployment }) => store.environments.record(state, deployment),
+    findFreeze({ freezes, at }) {
+      const found = findFreeze(freezes, at)
+      return Promise.resolve(found === undefined ? {} : { held: { until: found.until, reason: found.reason } })
+    },
   })
 }
 

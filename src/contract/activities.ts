@@ -3,6 +3,7 @@
  * Failures are `ApplicationFailure`s by `toApplicationFailure`; their `type` is an `ErrorCode` or a `failureTypes` entry.
  */
 import type { Answer, Deployment, EnvironmentState } from '../domain/environment.ts'
+import type { Freeze, Held } from '../domain/freeze.ts'
 import type { Deploy, Plan, Undo, FinallyStep } from '../domain/plan.ts'
 import type { Release, ReleaseRef } from '../domain/release.ts'
 import type { RunEnding, RunEvent } from '../domain/run-event.ts'
@@ -61,6 +62,8 @@ export interface ControlActivities {
   takeFence(input: { environment: string; fence: number }): Promise<void>
   /** Writes state and, if given, one deployment row; the newest fence wins. */
   recordEnvironment(input: { state: EnvironmentState; deployment?: Deployment }): Promise<void>
+  /** Is any of these windows on at that time? Here and not in a workflow: what clocks show changes with a version of Node. */
+  findFreeze(input: { freezes: Freeze[]; at: number }): Promise<{ held?: Held }>
 }
 
 export interface ReadRemains {

@@ -1,4 +1,7 @@
 import type { DeployRequest, EnvironmentState, RollbackRequest } from '../domain/environment.ts'
+import type { BlockedRelease, Freeze } from '../domain/freeze.ts'
+import type { ReleaseRef } from '../domain/release.ts'
+import type { Actor } from '../domain/trigger.ts'
 import { defineQuery, defineSignal, defineUpdate } from './messages.ts'
 
 /** Argument of the workflow `environment`; `state` only by continue-as-new. */
@@ -19,7 +22,52 @@ export type EnvironmentMessage =
 
 export const environmentSignal = defineSignal<[EnvironmentMessage]>('message')
 
-/** A person's rollback, or with `release` deployment: answers once it is queued; what became of it is read from the history. */
-export const rollbackUpdate = defineUpdate<{ requestId: string; release: number; digest: string }, [RollbackRequest]>('rollback')
+export interface PersonAccepted {
+  requestId: string
+  release: number
+  digest: string
+}
+
+/** As `personUpdate`, but answered before it is in the store: what a server of an earlier version sends. */
+export const rollbackUpdate = defineUpdate<PersonAccepted, [RollbackRequest]>('rollback')
+
+/**
+ * A person's rollback, or with `release` deployment: answers once it is queued and in the store, so that a workflow that is
+ * terminated then does not lose it; what became of it is read from the history. So do the two below.
+ */
+export const personUpdate = defineUpdate<PersonAccepted, [RollbackRequest]>('person')
+
+/** The same id again is the same one. `unfreeze` without `freezeId`: the only window there is. */
+export type FreezeChange =
+  | { type: 'freeze'; id: string; environment: string; freeze: Freeze }
+  | { type: 'unfreeze'; id: string; environment: string; freezeId?: string; actor: Actor }
+
+export interface FreezeChanged {
+  /** What was added or taken away. */
+  freeze: Freeze
+  /** The deployment that is under way goes on. */
+  active?: ReleaseRef
+}
+
+export const freezeUpdate = defineUpdate<FreezeChanged, [FreezeChange]>('freeze')
+
+export type BlockChange =
+  /** `rollback`: a person's, if the release serves; the way back, if it is being deployed. */
+  | { type: 'block'; id: string; environment: string; block: BlockedRelease; rollback: boolean }
+  | { type: 'unblock'; id: string; environment: string; release: ReleaseRef; actor: Actor }
+
+export interface BlockChanged {
+  /** Traffic goes to it, or it is being deployed: that goes on, unless something is said to take it away. */
+  serves: boolean
+  deploys: boolean
+  /** The rollback that was queued with it. */
+  rollback?: PersonAccepted
+  /** Requests that were queued and are refused now. */
+  refused: string[]
+  /** Unblocked, and may not come all the same: why. */
+  still?: string
+}
+
+export const blockUpdate = defineUpdate<BlockChanged, [BlockChange]>('block')
 
 export const environmentStateQuery = defineQuery<EnvironmentState>('state')

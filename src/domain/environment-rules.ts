@@ -12,6 +12,7 @@ import {
   type Served,
   type Stuck,
 } from './environment.ts'
+import { isBlocked, whyBlocked } from './environment-blocks.ts'
 import type { ReleaseRef } from './release.ts'
 
 export function emptyEnvironment(name: string, fence: number): EnvironmentState {
@@ -20,9 +21,14 @@ export function emptyEnvironment(name: string, fence: number): EnvironmentState 
 
 /** What has become of a request, as far as we know it. */
 export function findAnswer(state: EnvironmentState, requestId: string, now: number): Answer | undefined {
-  if (state.queue.some(({ id }) => id === requestId)) return { requestId, status: 'queued', at: now }
+  if (state.queue.some(({ id }) => id === requestId)) return queuedAnswer(state, requestId, now)
   if (state.active?.requestId === requestId) return { requestId, status: 'running', deploymentId: state.active.id, at: now }
   return state.answers.find((answer) => answer.requestId === requestId)
+}
+
+/** With a reason if it waits for something else than its turn. */
+export function queuedAnswer({ held }: EnvironmentState, requestId: string, now: number): Answer {
+  return { requestId, status: 'queued', at: now, ...(held === undefined ? {} : { reason: held.reason }) }
 }
 
 /** Remembers an answer in place of an older one to the same request. */
@@ -37,8 +43,16 @@ export function receiveRequest(state: EnvironmentState, request: DeployRequest, 
   const known = findAnswer(state, request.id, now)
   if (known !== undefined) return known
   if (isSuperseded(state, request)) return remember(state, supersededBy(state, request, now))
+  const blocked = blockedAnswer(state, request, now)
+  if (blocked !== undefined) return remember(state, blocked)
   state.queue.push(request)
-  return { requestId: request.id, status: 'queued', at: now }
+  return queuedAnswer(state, request.id, now)
+}
+
+/** A blocked release is no good here, whatever its run thinks of it. */
+export function blockedAnswer(state: EnvironmentState, request: DeployRequest, now: number): Answer | undefined {
+  const reason = whyBlocked(state, request.release)
+  return reason === undefined ? undefined : { requestId: request.id, status: 'failed', fault: 'failed', reason, at: now }
 }
 
 export function isSuperseded(state: EnvironmentState, request: DeployRequest): boolean {
@@ -160,14 +174,8 @@ function findServed(state: EnvironmentState, requestId: string): Served | undefi
 }
 
 /** Going back means the newest release that is kept and not blocked, never merely the one before. */
-export function newestKept(state: Pick<EnvironmentState, 'history'>): Served | undefined {
-  const blocked = blockedReleases(state)
-  return state.history.findLast((served) => served.status === 'kept' && !blocked.has(served.release.id))
-}
-
-/** A release that was blocked once does not come again, whatever its other entries say. */
-function blockedReleases({ history }: Pick<EnvironmentState, 'history'>): Set<string> {
-  return new Set(history.filter(({ status }) => status === 'blocked').map(({ release }) => release.id))
+export function newestKept(state: Pick<EnvironmentState, 'history' | 'blocked'>): Served | undefined {
+  return state.history.findLast((served) => served.status === 'kept' && !isBlocked(state, served.release))
 }
 
 /**
@@ -190,12 +198,11 @@ export function passOver(state: EnvironmentState, kept: Served | undefined, now:
  * one older than the current.
  */
 export function findRollbackRelease(
-  state: Pick<EnvironmentState, 'history' | 'current'>,
+  state: Pick<EnvironmentState, 'history' | 'current' | 'blocked'>,
   { to }: Pick<RollbackRequest, 'to'>,
 ): ReleaseRef | undefined {
   const { current } = state
-  const blocked = blockedReleases(state)
-  const candidates = state.history.filter(({ release }) => !blocked.has(release.id))
+  const candidates = state.history.filter(({ release }) => !isBlocked(state, release))
   // Numbers count within a project, and several may share the environment.
   const isOurs = ({ project }: ReleaseRef): boolean => current === undefined || project === current.release.project
   if (to === undefined) {
@@ -213,13 +220,22 @@ export function isWayBack(request: RollbackRequest): boolean {
   return request.release === undefined
 }
 
+/** Undo, a person's rollback and what a person forces do not wait for the end of a freeze. */
+function isExempt(request: RollbackRequest): boolean {
+  return isWayBack(request) || request.force === true
+}
+
+/** Asked before, carried out or not. */
+export function isKnownPerson(state: EnvironmentState, id: string, now: number): boolean {
+  return findAnswer(state, id, now) !== undefined || state.rollbacks.some((waiting) => waiting.id === id)
+}
+
 /** A person asks: queued, unless it is known already. Undefined: there is no such release, or it is blocked. */
 export function receivePerson(state: EnvironmentState, request: RollbackRequest, now: number): ReleaseRef | undefined {
-  const release = findWanted(state, request)
-  if (release === undefined) return undefined
   const { id } = request
-  const known = findAnswer(state, id, now) !== undefined || state.rollbacks.some((waiting) => waiting.id === id)
-  if (known) return findAskedFor(state, id) ?? release
+  const known = isKnownPerson(state, id, now)
+  const release = (known ? findAskedFor(state, id) : undefined) ?? findWanted(state, request)
+  if (release === undefined || known) return release
   const behind = isWayBack(request) ? {} : { behind: state.queue.map((queued) => queued.id) }
   state.rollbacks.push({ ...request, to: release.image.digest, ...behind })
   return release
@@ -236,13 +252,13 @@ function findAskedFor({ rollbacks, active, history }: EnvironmentState, id: stri
 function findWanted(state: EnvironmentState, request: RollbackRequest): ReleaseRef | undefined {
   const { release } = request
   if (release === undefined) return findRollbackRelease(state, request)
-  return blockedReleases(state).has(release.id) ? undefined : release
+  return isBlocked(state, release) ? undefined : release
 }
 
 /** A release is served from now on, provisionally or for good. */
 export function noteServed(state: EnvironmentState, served: Served): void {
   const history = [...state.history, served]
-  const kept = newestKept({ history })
+  const kept = newestKept({ history, blocked: state.blocked })
   const newest = history.slice(-environmentMemory)
   // However many bad ones came since: what we would go back to is never forgotten.
   state.history = kept === undefined || newest.includes(kept) ? newest : [kept, ...newest.slice(1)]
@@ -260,17 +276,30 @@ export function takeJob(state: EnvironmentState): EnvironmentJob | undefined {
   if (undo !== undefined) return { type: 'undo', requestId: undo }
   const person = takePerson(state)
   if (person !== undefined) return { type: 'rollback', request: person }
+  if (state.held !== undefined) return undefined
   const request = state.queue.shift()
   return request === undefined ? undefined : { type: 'deploy', request }
 }
 
-function takePerson({ rollbacks, queue }: EnvironmentState): RollbackRequest | undefined {
+function takePerson({ rollbacks, queue, held }: EnvironmentState): RollbackRequest | undefined {
   const back = rollbacks.findIndex(isWayBack)
   if (back >= 0) return rollbacks.splice(back, 1)[0]
+  // What it came behind waits itself.
+  if (held !== undefined) {
+    const forced = rollbacks.findIndex(isExempt)
+    return forced < 0 ? undefined : rollbacks.splice(forced, 1)[0]
+  }
   const before = new Set(rollbacks[0]?.behind)
   return queue.some(({ id }) => before.has(id)) ? undefined : rollbacks.shift()
 }
 
+/** Anything that may be done now. */
 export function hasJob(state: EnvironmentState): boolean {
-  return state.undos.length > 0 || state.rollbacks.length > 0 || state.queue.length > 0
+  if (hasWayBack(state) || state.rollbacks.some(isExempt)) return true
+  return state.held === undefined && (state.rollbacks.length > 0 || state.queue.length > 0)
+}
+
+/** It is what is done next, whether the environment is frozen or not. */
+export function hasWayBack(state: EnvironmentState): boolean {
+  return state.undos.length > 0 || state.rollbacks.some(isWayBack)
 }

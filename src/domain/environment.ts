@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { BlockedRelease, Freeze, Held } from './freeze.ts'
 import { Deploy } from './plan.ts'
 import { ReleaseRef } from './release.ts'
 import { Actor } from './trigger.ts'
@@ -81,6 +82,8 @@ export const RollbackRequest = z.object({
   release: ReleaseRef.optional(),
   /** Of a deployment: the requests of runs that were queued when it came, and go first. */
   behind: z.array(z.string()).optional(),
+  /** Of a deployment: also while the environment is frozen. Whoever forces says why. */
+  force: z.literal(true).optional(),
 })
 export type RollbackRequest = z.infer<typeof RollbackRequest>
 
@@ -129,5 +132,10 @@ export const EnvironmentState = z.object({
   answers: z.array(Answer),
   /** Newest sequence deployed, by ref. */
   newest: z.record(z.string(), z.number().int()),
+  /** Absent: none. */
+  freezes: z.array(Freeze).optional(),
+  blocked: z.array(BlockedRelease).optional(),
+  /** What is queued waits for a freeze window to end. */
+  held: Held.optional(),
 })
 export type EnvironmentState = z.infer<typeof EnvironmentState>

@@ -25,7 +25,10 @@ export const reading = proxyActivities<Pick<ControlActivities, 'readRemains'>>({
 
 /** Short bookkeeping that the workflow's next decision needs; in the worker's own process. */
 export const inline = proxyLocalActivities<
-  Pick<ControlActivities, 'compileRun' | 'isRunnerActive' | 'findRunner' | 'noteHolder' | 'takeFence' | 'recordEnvironment'>
+  Pick<
+    ControlActivities,
+    'compileRun' | 'isRunnerActive' | 'findRunner' | 'noteHolder' | 'takeFence' | 'recordEnvironment' | 'findFreeze'
+  >
 >({
   startToCloseTimeout: '5s',
   cancellationType,

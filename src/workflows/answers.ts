@@ -9,6 +9,8 @@ export interface Answers {
   /** The newest one to this request. */
   find(requestId: string): Answer | undefined
   list(): Answer[]
+  /** Tells of each answer to this request as it comes. Ends with the call of what it returns. */
+  watch(requestId: string, heard: (answer: Answer) => void): () => void
   /** Says it, and says it again every 30 s, until one of these answers is there; of those that failed, one newer than `after`. */
   ask(environment: string, message: EnvironmentMessage, until: readonly Answer['status'][]): Promise<Answer>
 }
@@ -17,10 +19,17 @@ const repeatEvery = '30s'
 
 export function createAnswers(): Answers {
   const latest = new Map<string, Answer>()
+  const watchers = new Map<string, (answer: Answer) => void>()
   return {
     receive(answer) {
       const known = latest.get(answer.requestId)
-      if (known === undefined || answer.at >= known.at) latest.set(answer.requestId, answer)
+      if (known !== undefined && answer.at < known.at) return
+      latest.set(answer.requestId, answer)
+      watchers.get(answer.requestId)?.(answer)
+    },
+    watch(requestId, heard) {
+      watchers.set(requestId, heard)
+      return () => watchers.delete(requestId)
     },
     find: (requestId) => latest.get(requestId),
     list: () => [...latest.values()],

@@ -8,6 +8,7 @@ import type { Outcome } from '../domain/step.ts'
 import type { Insisted } from './insist.ts'
 import type { RunContext } from './run-context.ts'
 import type { Owed } from './saga.ts'
+import { createHoldClock, withTimeLimit, type HoldClock } from './time-limit.ts'
 
 type DeployStep = Extract<PlanStep, { kind: 'deploy' }>
 
@@ -22,8 +23,9 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
   const record = (ended: Pick<Outcome, 'status' | 'reason' | 'result'>): void => {
     context.record([settleOutcome(step, { step: step.id, attempt, epoch: 0, startedAt, endedAt: Date.now(), ...ended })])
   }
+  const { hold, unwatch } = watchHold(context, environment, request.id)
   try {
-    const answer = await CancellationScope.withTimeout(step.timeoutMs, () =>
+    const answer = await withTimeLimit(step.timeoutMs, hold, () =>
       context.answers.ask(environment, { type: 'deploy', request }, [
         'deployed',
         'kept',
@@ -43,6 +45,9 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
       throw error
     }
     record({ status: 'timed_out', reason: `${environment} gave no answer within ${String(step.timeoutMs / 1000)} s` })
+  } finally {
+    hold.set(request.id, false)
+    unwatch()
   }
 }
 
@@ -59,6 +64,26 @@ export function undoOfDeployment(
     how: { type: 'deployment', environment, requestId },
     undo: (again) => takeBack(context, { environment, requestId, answered: progress.answered, again }),
   }
+}
+
+/** While its request waits for a freeze to end, the time of the step and of the run stands, and people are told why. */
+function watchHold(context: RunContext, environment: string, requestId: string): { hold: HoldClock; unwatch: () => void } {
+  const own = createHoldClock()
+  let told: string | undefined
+  const hold: HoldClock = {
+    ...own,
+    set(key, isHeld) {
+      own.set(key, isHeld)
+      context.hold.set(key, isHeld)
+    },
+  }
+  const unwatch = context.answers.watch(requestId, ({ status, reason }) => {
+    const why = status === 'queued' ? reason : undefined
+    hold.set(requestId, why !== undefined)
+    if (why !== undefined && why !== told) context.news.tell({ type: 'waiting', for: `${environment} (${why})` })
+    told = why
+  })
+  return { hold, unwatch }
 }
 
 function endOf(environment: string, answer: Answer): Pick<Outcome, 'status' | 'reason' | 'result'> {

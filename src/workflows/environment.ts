@@ -5,23 +5,29 @@ import {
   log,
   condition,
   continueAsNew,
+  patched,
   setHandler,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow'
 import {
+  blockUpdate,
   environmentSignal,
   environmentStateQuery,
+  freezeUpdate,
+  personUpdate,
   rollbackUpdate,
   type EnvironmentInput,
   type EnvironmentMessage,
 } from '../contract/environment-workflow.ts'
-import type { Answer, EnvironmentState, RollbackRequest } from '../domain/environment.ts'
+import type { Answer, EnvironmentState } from '../domain/environment.ts'
 import * as rules from '../domain/environment-rules.ts'
 import { assertNever } from '../domain/errors.ts'
 import { bookkeeping } from './activities.ts'
 import { createDeployer, type Deployer } from './deployment.ts'
 import { reasonOf } from './failure.ts'
+import { createFreezing } from './freezing.ts'
+import { acceptPerson, createPersonDesk, type PersonDesk } from './person-desk.ts'
 
 /** Heartbeat and grace: after this long, what a dead owner had begun is over. */
 const silenceMs = 20_000
@@ -36,8 +42,10 @@ export function environment(input: EnvironmentInput): Promise<void> {
 }
 
 async function own(input: EnvironmentInput): Promise<void> {
+  // Said to a run is what is in the store; a queue can be looked at before its first deployment.
+  const recordsFirst = patched('environment-records-first')
   const waiting: EnvironmentMessage[] = []
-  const owner: { state?: EnvironmentState } = {}
+  const owner: { state?: EnvironmentState; desk?: PersonDesk } = {}
 
   // Handlers come first, so that nothing is missed; what arrives before the state is loaded waits.
   setHandler(environmentSignal, (message) => {
@@ -48,23 +56,38 @@ async function own(input: EnvironmentInput): Promise<void> {
   setHandler(rollbackUpdate, async (request) => {
     await condition(() => owner.state !== undefined)
     if (owner.state === undefined) throw ApplicationFailure.nonRetryable('the environment is starting', 'unavailable')
-    return receiveRollback(owner.state, request)
+    return acceptPerson(owner.state, request)
   })
+  const atDesk = async (): Promise<PersonDesk> => {
+    await condition(() => owner.desk !== undefined)
+    if (owner.desk === undefined) throw ApplicationFailure.nonRetryable('the environment is starting', 'unavailable')
+    return owner.desk
+  }
+  setHandler(personUpdate, async (request) => (await atDesk()).ask(request))
+  setHandler(freezeUpdate, async (change) => (await atDesk()).freeze(change))
+  setHandler(blockUpdate, async (change) => (await atDesk()).block(change))
 
   const state = input.state ?? (await load(input.name))
   const deployer = createDeployer(state, tell)
+  const freezing = createFreezing(state, tellQueue)
+  const desk = createPersonDesk(state, { deployer, freezing, tell })
   if (input.state === undefined) await deployer.recover(silenceMs, sleep)
   owner.state = state
+  owner.desk = desk
   for (const message of waiting.splice(0)) receive(state, message)
 
   for (;;) {
-    await condition(() => rules.hasJob(state) || workflowInfo().continueAsNewSuggested)
+    await freezing.wait(() => rules.hasJob(state) || workflowInfo().continueAsNewSuggested)
     if (workflowInfo().continueAsNewSuggested) {
       await condition(allHandlersFinished)
       await continueAsNew<typeof environment>({ name: input.name, state })
     }
+    if (freezing.concerns()) {
+      await freezing.settle()
+      if (!rules.hasJob(state)) continue
+    }
     try {
-      await work(state, deployer)
+      await work(state, { deployer, desk })
     } catch (error) {
       // A fault of ours must not stop the environment: it becomes the answer.
       deployer.abandon(reasonOf(error))
@@ -74,16 +97,24 @@ async function own(input: EnvironmentInput): Promise<void> {
   function receive(current: EnvironmentState, message: EnvironmentMessage): void {
     const now = Date.now()
     switch (message.type) {
-      case 'deploy':
+      case 'deploy': {
+        const queued = current.queue.length
         tell(message.request.runId, rules.receiveRequest(current, message.request, now))
+        if (recordsFirst && current.queue.length > queued) void record()
         return
-      case 'keep':
-        tell(message.runId, rules.receiveKeep(current, message.requestId, now))
-        deployer.record().catch((error: unknown) => {
-          // The next record carries it, too.
-          log.warn('the state was not recorded', { environment: input.name, reason: reasonOf(error) })
-        })
+      }
+      case 'keep': {
+        const kept = rules.receiveKeep(current, message.requestId, now)
+        if (recordsFirst) {
+          void record().then(() => {
+            tell(message.runId, kept)
+          })
+          return
+        }
+        tell(message.runId, kept)
+        void record()
         return
+      }
       case 'undo':
       case 'withdraw': {
         const answer = rules.receiveUndo(current, message.requestId, now, message.after)
@@ -94,28 +125,51 @@ async function own(input: EnvironmentInput): Promise<void> {
         assertNever(message)
     }
   }
+
+  /** In the background: if it fails, the next record carries it, too. */
+  async function record(): Promise<void> {
+    try {
+      await deployer.record()
+    } catch (error) {
+      log.warn('the state was not recorded', { environment: input.name, reason: reasonOf(error) })
+    }
+  }
+
+  function tellQueue(): void {
+    for (const { id, runId } of state.queue) tell(runId, rules.queuedAnswer(state, id, Date.now()))
+    void record()
+  }
 }
 
 /** One job, to its end. */
-async function work(state: EnvironmentState, deployer: Deployer): Promise<void> {
+async function work(state: EnvironmentState, { deployer, desk }: { deployer: Deployer; desk: PersonDesk }): Promise<void> {
   const job = rules.takeJob(state)
   if (job === undefined) return
   switch (job.type) {
     case 'undo':
       return deployer.undo(job.requestId)
     case 'rollback':
+      if (state.blocked !== undefined && (await desk.refuseBlocked(job.request))) return
       return deployer.rollback(job.request)
     case 'deploy': {
       const { request } = job
       if (rules.isSuperseded(state, request)) {
         return tell(request.runId, rules.remember(state, rules.supersededBy(state, request, Date.now())))
       }
+      const { freezes } = state
       const isOpen = await bookkeeping.isRunOpen({ runId: request.runId })
       // Withdrawn, or asked for again, while we asked: then that counts.
       const known = rules.findAnswer(state, request.id, Date.now())
       if (known !== undefined) return tell(request.runId, known)
       if (!isOpen) {
         rules.remember(state, { requestId: request.id, status: 'withdrawn', reason: 'its run has ended', at: Date.now() })
+        return
+      }
+      const blocked = rules.blockedAnswer(state, request, Date.now())
+      if (blocked !== undefined) return tell(request.runId, rules.remember(state, blocked))
+      if (state.freezes !== freezes) {
+        // A window was opened or lifted meanwhile: it is looked at first.
+        state.queue.unshift(request)
         return
       }
       return deployer.deploy(request)
@@ -129,25 +183,6 @@ async function load(name: string): Promise<EnvironmentState> {
   const { state, fence } = await bookkeeping.loadEnvironment({ environment: name })
   if (state === undefined) return rules.emptyEnvironment(name, fence)
   return { ...state, fence: Math.max(state.fence, fence) }
-}
-
-function receiveRollback(
-  state: EnvironmentState,
-  request: RollbackRequest,
-): { requestId: string; release: number; digest: string } {
-  const release = rules.receivePerson(state, request, Date.now())
-  if (release === undefined) throw refusalOf(state, request)
-  return { requestId: request.id, release: release.number, digest: release.image.digest }
-}
-
-function refusalOf({ name }: EnvironmentState, { release, to }: RollbackRequest): ApplicationFailure {
-  if (release !== undefined) {
-    return ApplicationFailure.nonRetryable(`release ${String(release.number)} is blocked in ${name}`, 'refused')
-  }
-  return ApplicationFailure.nonRetryable(
-    to === undefined ? `${name} has no earlier release to go back to` : `${name} never served a release "${to}"`,
-    'not_found',
-  )
 }
 
 /** Told in the background; if it gets lost, the run asks again. */

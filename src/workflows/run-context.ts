@@ -6,6 +6,7 @@ import type { Outcome } from '../domain/step.ts'
 import type { Answers } from './answers.ts'
 import type { News } from './news.ts'
 import type { UndoStack } from './saga.ts'
+import { createHoldClock, type HoldClock } from './time-limit.ts'
 import type { Workspace } from './workspace.ts'
 
 /** What the parts of a run share. Outcomes are facts: added, never changed. */
@@ -19,6 +20,8 @@ export interface RunContext {
   readonly answers: Answers
   /** Another runner takes over from one that is gone. */
   readonly movesOn: boolean
+  /** Deployments that wait for a freeze to end: meanwhile the run's time stands. */
+  readonly hold: HoldClock
   readonly outcomes: readonly Outcome[]
   /** How often each step was cut short by the death of its runner. */
   readonly interruptions: Record<string, number>
@@ -27,7 +30,9 @@ export interface RunContext {
   lose(workspace: LostWorkspace): void
 }
 
-export function createRunContext(parts: Omit<RunContext, 'outcomes' | 'interruptions' | 'record' | 'lose'>): RunContext {
+export function createRunContext(
+  parts: Omit<RunContext, 'outcomes' | 'interruptions' | 'record' | 'lose' | 'hold'>,
+): RunContext {
   let outcomes: Outcome[] = []
   let lost: LostWorkspace | undefined
 
@@ -57,6 +62,7 @@ export function createRunContext(parts: Omit<RunContext, 'outcomes' | 'interrupt
       return outcomes
     },
     interruptions: {},
+    hold: createHoldClock(),
     record(added) {
       add(added)
       addLost()

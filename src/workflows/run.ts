@@ -18,6 +18,7 @@ import { readOutcomes, skipRest } from './read-outcomes.ts'
 import { reasonOfCancel, remainsOf } from './remains.ts'
 import { createRunContext, type RunContext } from './run-context.ts'
 import { createUndoStack } from './saga.ts'
+import { withTimeLimit } from './time-limit.ts'
 import { createWorkspace } from './workspace.ts'
 
 /**
@@ -79,7 +80,7 @@ export async function run(input: RunInput): Promise<RunResult> {
       const begun = createRunContext({ input, plan, planDigest, news, workspace, undo, answers, movesOn })
       context = begun
       carriesOut = true
-      await withinTime(plan.timeoutMs, () => interpretPlan(begun))
+      await withinTime(begun, () => interpretPlan(begun))
     })
   } catch (error) {
     if (cancel !== undefined || isCancellation(error)) facts.cancelled = true
@@ -106,9 +107,10 @@ export async function run(input: RunInput): Promise<RunResult> {
 class Overtime extends Error {}
 
 /** Over its time the run is stopped like a cancelled one, but ends as what it is: failed. */
-async function withinTime(limitMs: number, body: () => Promise<void>): Promise<void> {
+async function withinTime({ plan, hold }: RunContext, body: () => Promise<void>): Promise<void> {
+  const limitMs = plan.timeoutMs
   try {
-    await CancellationScope.withTimeout(limitMs, body)
+    await withTimeLimit(limitMs, hold, body)
   } catch (error) {
     if (!isCancellation(error) || CancellationScope.current().consideredCancelled) throw error
     throw new Overtime(`the run took longer than ${String(limitMs / 60_000)} minutes`, { cause: error })

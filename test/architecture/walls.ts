@@ -23,7 +23,7 @@ const anything = ['^src/', '^workers/']
 const portsAndRegistries = (...ports: string[]) => ports.map((port) => `^src/drivers/${port}/[^/]+[.]ts$`)
 
 export const rooms: Readonly<Record<string, Room>> = {
-  domain: { uses: [], packages: ['zod'], builtins: [] },
+  domain: { uses: [], packages: ['zod', 'croner'], builtins: [] },
   pipeline: { uses: ['^src/domain/'], packages: ['yaml', 'zod', 'picomatch'], builtins: ['crypto'] },
   contract: { uses: ['^src/domain/'], packages: ['zod', '@temporalio/common'], builtins: [] },
   workflows: {

@@ -1,0 +1,170 @@
+/** What people ask of an environment. All of it is in the store before it is answered: whoever ends the workflow then loses nothing. */
+import { ApplicationFailure, uuid4 } from '@temporalio/workflow'
+import type {
+  BlockChange,
+  BlockChanged,
+  FreezeChange,
+  FreezeChanged,
+  PersonAccepted,
+} from '../contract/environment-workflow.ts'
+import { toApplicationFailure } from '../contract/failures.ts'
+import { addBlock, removeBlock, whyBlocked } from '../domain/environment-blocks.ts'
+import { addFreeze, removeFreeze } from '../domain/environment-freezes.ts'
+import * as rules from '../domain/environment-rules.ts'
+import type { Answer, EnvironmentState, RollbackRequest } from '../domain/environment.ts'
+import { BelayError } from '../domain/errors.ts'
+import type { ReleaseRef } from '../domain/release.ts'
+import type { Deployer } from './deployment.ts'
+import type { Freezing } from './freezing.ts'
+
+export interface PersonDesk {
+  ask(request: RollbackRequest): Promise<PersonAccepted>
+  freeze(change: FreezeChange): Promise<FreezeChanged>
+  block(change: BlockChange): Promise<BlockChanged>
+  /** A request whose turn has come: refused with a row in the history if its release was blocked since. */
+  refuseBlocked(request: RollbackRequest): Promise<boolean>
+}
+
+interface Deps {
+  deployer: Deployer
+  freezing: Freezing
+  tell(runId: string, answer: Answer): void
+}
+
+export function createPersonDesk(state: EnvironmentState, { deployer, freezing, tell }: Deps): PersonDesk {
+  return {
+    ask: refusing(async (request) => {
+      if (!rules.isWayBack(request) && request.force !== true && !rules.isKnownPerson(state, request.id, Date.now())) {
+        const held = await freezing.find()
+        if (held !== undefined) throw frozen(state, held.reason)
+      }
+      const accepted = acceptPerson(state, request)
+      await deployer.record()
+      return accepted
+    }),
+
+    freeze: refusing(async (change) => {
+      const now = Date.now()
+      const freeze = change.type === 'freeze' ? addFreeze(state, change.freeze, now) : removeFreeze(state, change.freezeId, now)
+      await deployer.record()
+      return { freeze, ...(state.active === undefined ? {} : { active: state.active.release }) }
+    }),
+
+    block: refusing(async (change) => {
+      const changed = change.type === 'block' ? block(change) : unblock(change)
+      await deployer.record()
+      return changed
+    }),
+
+    async refuseBlocked(request) {
+      const release = request.release ?? findMeant(state, request)
+      const reason = release === undefined ? undefined : whyBlocked(state, release)
+      if (release === undefined || reason === undefined) return false
+      const at = Date.now()
+      rules.remember(state, { requestId: request.id, status: 'failed', fault: 'failed', reason, at })
+      const kind = rules.isWayBack(request) ? 'rollback' : 'deploy'
+      const base = { id: uuid4(), environment: state.name, kind, release, requestId: request.id, actor: request.actor } as const
+      await deployer.record({ ...base, status: 'failed', reason, startedAt: at, endedAt: at })
+      return true
+    },
+  }
+
+  function block({ id, environment, block: blocked, rollback }: Extract<BlockChange, { type: 'block' }>): BlockChanged {
+    const { release, actor, reason } = blocked
+    const { active } = state
+    const serves = state.current !== undefined && isSame(state.current.release, release)
+    const deploys = active !== undefined && active.kind !== 'undo' && isSame(active.release, release)
+    const back = { id: `${id}/rollback`, environment, actor, ...(reason === undefined ? {} : { reason }) }
+    const goesBack = rollback && serves
+    const takesBack = rollback && deploys && !serves
+    // All of it, or nothing.
+    if (takesBack && (active.runId === undefined || active.kind !== 'deploy')) throw busy(state.name, release)
+    if (goesBack && !rules.isKnownPerson(state, back.id, Date.now())) {
+      const blockedThen = { ...state, blocked: [...(state.blocked ?? []), blocked] }
+      if (rules.findRollbackRelease(blockedThen, {}) === undefined) throw refusalOf(state, back)
+    }
+    addBlock(state, blocked)
+    const refused = refuseQueued()
+    if (takesBack) rules.receiveUndo(state, active.requestId, Date.now())
+    return { serves, deploys, refused, ...(goesBack ? { rollback: acceptPerson(state, back) } : {}) }
+  }
+
+  function unblock({ release }: Extract<BlockChange, { type: 'unblock' }>): BlockChanged {
+    removeBlock(state, release.id)
+    const still = whyBlocked(state, release)
+    return { serves: false, deploys: false, refused: [], ...(still === undefined ? {} : { still }) }
+  }
+
+  /** What waits in the queue and may not come any more is told so now. */
+  function refuseQueued(): string[] {
+    const refused: string[] = []
+    state.queue = state.queue.filter((request) => {
+      const answer = rules.blockedAnswer(state, request, Date.now())
+      if (answer === undefined) return true
+      refused.push(request.id)
+      tell(request.runId, rules.remember(state, answer))
+      return false
+    })
+    return refused
+  }
+}
+
+/** Queued, unless it is known already. Throws what makes it impossible. */
+export function acceptPerson(state: EnvironmentState, request: RollbackRequest): PersonAccepted {
+  const release = rules.receivePerson(state, request, Date.now())
+  if (release === undefined) throw refusalOf(state, request)
+  return { requestId: request.id, release: release.number, digest: release.image.digest }
+}
+
+function refusalOf(state: EnvironmentState, request: RollbackRequest): ApplicationFailure {
+  const { name } = state
+  const { release, to } = request
+  const meant = release ?? findMeant(state, request)
+  const why = meant === undefined ? undefined : whyBlocked(state, meant)
+  if (why !== undefined) {
+    const details = [{ hint: `\`belay unblock ${name} ${String(meant?.number)}\` lets it come again.` }]
+    return ApplicationFailure.create({ message: why, type: 'refused', nonRetryable: true, details })
+  }
+  return ApplicationFailure.nonRetryable(
+    to === undefined ? `${name} has no earlier release to go back to` : `${name} never served a release "${to}"`,
+    'not_found',
+  )
+}
+
+/** The release that a rollback names, blocked or not. */
+function findMeant({ history, current }: EnvironmentState, { to }: RollbackRequest): ReleaseRef | undefined {
+  if (to === undefined) return undefined
+  const unblocked = history.map((served) => ({ ...served, status: 'kept' as const }))
+  return rules.findRollbackRelease({ history: unblocked, ...(current === undefined ? {} : { current }) }, { to })
+}
+
+function isSame(one: ReleaseRef, other: ReleaseRef): boolean {
+  return one.id === other.id || one.image.digest === other.image.digest
+}
+
+function frozen({ name }: EnvironmentState, reason: string): BelayError {
+  return new BelayError({
+    code: 'refused',
+    message: `${name} is ${reason}`,
+    hint: '`--force` with a `--reason` deploys all the same, and the audit has both.',
+  })
+}
+
+function busy(name: string, { number }: ReleaseRef): BelayError {
+  return new BelayError({
+    code: 'conflict',
+    message: `release ${String(number)} is being put into ${name} by a person right now, and was not blocked`,
+    hint: 'Block it without `--rollback`, and roll back when it serves.',
+  })
+}
+
+/** Only failures of Temporal's refuse an update; anything else would have the task tried for ever. */
+function refusing<I, O>(body: (input: I) => Promise<O>): (input: I) => Promise<O> {
+  return async (input) => {
+    try {
+      return await body(input)
+    } catch (error) {
+      throw toApplicationFailure(error)
+    }
+  }
+}
