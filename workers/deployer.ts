@@ -36,6 +36,7 @@ export async function start(options: DeployerOptions): Promise<{ stop(): Promise
   const activities = createDeployerActivities({
     targetOf: (environment) => made[find(config, environment).target],
     healthOf: (environment) => find(config, environment).health,
+    envOf: (environment) => find(config, environment).env,
     async mask(environment, text) {
       const secret = Object.entries(find(config, environment).env).filter(([, value]) => 'secret' in value)
       return createMask(await resolveEnv(config, Object.fromEntries(secret))).maskText(text)

@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity'
 import { CancelledFailure } from '@temporalio/common'
 import type { DeployerActivities, DeployOperation, HealthReport } from '../contract/activities.ts'
 import { BelayError, messageOf } from '../domain/errors.ts'
-import type { HealthCheck } from '../domain/plan.ts'
+import type { EnvValue, HealthCheck } from '../domain/plan.ts'
 import type { Target } from '../drivers/targets/target.ts'
 import { guarded } from './guarded.ts'
 import { tighten } from './health-rules.ts'
@@ -12,6 +12,8 @@ export interface DeployerDeps {
   /** Throws `not_found` for an environment that is not configured. */
   targetOf(environment: string): Target
   healthOf(environment: string): HealthCheck
+  /** Its variables as they are configured: secrets by name. */
+  envOf(environment: string): Readonly<Record<string, EnvValue>>
   /** Takes the environment's secret values out of what an application printed, before it enters the history. */
   mask(environment: string, text: string): Promise<string>
 }
@@ -43,7 +45,13 @@ export function createDeployerActivities(deps: DeployerDeps): DeployerActivities
     observe: ({ environment }) => alive(() => targetOf(environment).observe(environment)),
     async stage({ release, deploy, ...operation }) {
       const alone = deploy.strategy === 'recreate'
-      await alive(() => targetOf(operation.environment).stage(operation, release, { alone }))
+      const { environment } = operation
+      const target = targetOf(environment)
+      return alive(async () => {
+        const before = await target.listInstances(environment, release.image.digest)
+        await target.stage(operation, release, { alone })
+        return before.length > 0 ? {} : { given: { ...deps.envOf(environment) } }
+      })
     },
     check: (input) => watch(input, waitUntilHealthy),
     activate: ({ release, ...operation }) =>

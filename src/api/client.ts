@@ -3,7 +3,14 @@ import type { z } from 'zod'
 import { StoredRunEvent } from '../domain/run-event.ts'
 import type { RunStatus } from '../domain/run.ts'
 import { BelayError } from '../domain/errors.ts'
-import type { DeployRelease, Rollback } from './environment-schemas.ts'
+import type {
+  BlockRelease,
+  DeployRelease,
+  FreezeEnvironment,
+  Rollback,
+  UnblockRelease,
+  UnfreezeEnvironment,
+} from './environment-schemas.ts'
 import { follow, type FollowOptions } from './follow.ts'
 import { LogChunk, LogStreamEnd, type LogQuery } from './log-schemas.ts'
 import type { PageQuery } from './pages.ts'
@@ -64,6 +71,15 @@ export function createClient(options: ClientOptions) {
       call(routes.rollback, { params: { name }, body, idempotencyKey }),
     deploy: (name: string, body: DeployRelease, idempotencyKey?: string) =>
       call(routes.deploy, { params: { name }, body, idempotencyKey }),
+    previewRollback: (name: string, query: { to?: string } = {}) => call(routes.previewRollback, { params: { name }, query }),
+    freeze: (name: string, body: FreezeEnvironment, idempotencyKey?: string) =>
+      call(routes.freeze, { params: { name }, body, idempotencyKey }),
+    unfreeze: (name: string, body: UnfreezeEnvironment = {}, idempotencyKey?: string) =>
+      call(routes.unfreeze, { params: { name }, body, idempotencyKey }),
+    block: (name: string, body: BlockRelease, idempotencyKey?: string) =>
+      call(routes.block, { params: { name }, body, idempotencyKey }),
+    unblock: (name: string, body: UnblockRelease, idempotencyKey?: string) =>
+      call(routes.unblock, { params: { name }, body, idempotencyKey }),
     listDeliveries: (query: PageQuery & { project?: string } = {}) => call(routes.listDeliveries, { query }),
     listReleases: (query: PageQuery & { project?: string | undefined } = {}) => call(routes.listReleases, { query }),
     listRunners: () => call(routes.listRunners),

@@ -1,13 +1,21 @@
 /** The routes of the API that people use: one table, read by the server, the client and the test of who may do what. */
 import type { z } from 'zod'
 import {
+  BlockAccepted,
+  BlockRelease,
   DeploymentPage,
   DeployRelease,
   EnvironmentDetail,
   EnvironmentList,
   EnvironmentParams,
+  FreezeAccepted,
+  FreezeEnvironment,
+  PreviewQuery,
   Rollback,
   RollbackAccepted,
+  RollbackPreview,
+  UnblockRelease,
+  UnfreezeEnvironment,
 } from './environment-schemas.ts'
 import { GcReport } from './gc-schemas.ts'
 import { LogQuery, StepParams } from './log-schemas.ts'
@@ -151,6 +159,58 @@ export const routes = {
     body: DeployRelease,
     status: 202,
     response: RollbackAccepted,
+    idempotent: true,
+  },
+  /** What a rollback would do; changes nothing. Not for all who may look on: it shows values of variables. */
+  previewRollback: {
+    method: 'GET',
+    path: '/api/v1/environments/:name/rollback',
+    access: 'operator',
+    params: EnvironmentParams,
+    query: PreviewQuery,
+    status: 200,
+    response: RollbackPreview,
+  },
+  /** Runs' deployments wait while a window is on. */
+  freeze: {
+    method: 'POST',
+    path: '/api/v1/environments/:name/freeze',
+    access: 'operator',
+    params: EnvironmentParams,
+    body: FreezeEnvironment,
+    status: 202,
+    response: FreezeAccepted,
+    idempotent: true,
+  },
+  unfreeze: {
+    method: 'POST',
+    path: '/api/v1/environments/:name/unfreeze',
+    access: 'operator',
+    params: EnvironmentParams,
+    body: UnfreezeEnvironment,
+    status: 202,
+    response: FreezeAccepted,
+    idempotent: true,
+  },
+  /** That release does not come (again) to the environment. */
+  block: {
+    method: 'POST',
+    path: '/api/v1/environments/:name/block',
+    access: 'operator',
+    params: EnvironmentParams,
+    body: BlockRelease,
+    status: 202,
+    response: BlockAccepted,
+    idempotent: true,
+  },
+  unblock: {
+    method: 'POST',
+    path: '/api/v1/environments/:name/unblock',
+    access: 'operator',
+    params: EnvironmentParams,
+    body: UnblockRelease,
+    status: 202,
+    response: BlockAccepted,
     idempotent: true,
   },
   listDeliveries: {

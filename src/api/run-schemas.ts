@@ -38,7 +38,12 @@ export const PlanOutline = z.object({
 export type PlanOutline = z.infer<typeof PlanOutline>
 
 /** One run: the newest state of every attempt of its steps, and its plan once it has one. */
-export const RunDetail = RunView.extend({ steps: z.array(StepChange), plan: PlanOutline.optional() })
+export const RunDetail = RunView.extend({
+  steps: z.array(StepChange),
+  plan: PlanOutline.optional(),
+  /** Deployments of it that wait in the queue of their environment: for what, if not for their turn. */
+  waits: z.array(z.object({ step: z.string(), environment: z.string(), for: z.string().optional() })),
+})
 export type RunDetail = z.infer<typeof RunDetail>
 
 /** A run's id, or its number within `?project=`. */

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import type { Client } from '../api/client.ts'
-import type { DeployRelease } from '../api/environment-schemas.ts'
 import type { Deployment } from '../domain/environment.ts'
 import { exitCodes } from '../domain/errors.ts'
 import { askPatiently } from './ask-patiently.ts'
@@ -9,12 +8,14 @@ import { clientCommand, projectOption, type CommonFlags } from './command.ts'
 import { connect } from './connect.ts'
 import { printJson, shortDigest } from './format.ts'
 import type { Io } from './io.ts'
+import { wantedRelease } from './release-argument.ts'
 import { printable } from './terminal-text.ts'
 import { waitForDeployment } from './wait-for-deployment.ts'
 
 interface DeployFlags extends CommonFlags {
   project?: string
   reason?: string
+  force?: true
   detach?: true
 }
 
@@ -24,12 +25,14 @@ export function deployCommand(io: Io): Command {
     .argument('<release>', 'number, project#number or image digest, as `belay releases` lists them')
     .addOption(projectOption())
     .option('-r, --reason <text>', 'why, for the others')
+    .option('--force', 'also while it is frozen; needs --reason')
     .option('--detach', 'do not wait for its end')
     .addHelpText('after', '\nExit: 0 serves it, 3 it was no good and was taken back, 4 it could not be taken back, 5 no server.')
     .action(async (environment: string, release: string, flags: DeployFlags) => {
       const client = connect(flags, io)
       const key = randomUUID()
-      const accepted = await askPatiently(io, environment, () => client.deploy(environment, wantedOf(release, flags), key))
+      const wanted = { ...wantedRelease(release, flags), ...(flags.force === undefined ? {} : { force: true }) }
+      const accepted = await askPatiently(io, environment, () => client.deploy(environment, wanted, key))
       if (flags.json !== true)
         io.out(`${environment} is to serve release ${String(accepted.release)} ${shortDigest(accepted.digest)}\n`)
       const { requestId } = accepted
@@ -40,17 +43,6 @@ export function deployCommand(io: Io): Command {
       if (ended.status !== 'deployed')
         io.exitWith(ended.status === 'undo_failed' ? exitCodes.rollbackFailed : exitCodes.rolledBack)
     })
-}
-
-/** `shop#3` names the project along with the number. */
-function wantedOf(text: string, { project, reason }: DeployFlags): DeployRelease {
-  const [, named, number] = /^([^#]+)(#\d+)$/.exec(text) ?? []
-  const whose = project ?? named
-  return {
-    release: number ?? text,
-    ...(whose === undefined ? {} : { project: whose }),
-    ...(reason === undefined ? {} : { reason }),
-  }
 }
 
 async function printEnd(client: Client, { environment, release, status, reason }: Deployment, io: Io): Promise<void> {

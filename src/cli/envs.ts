@@ -3,8 +3,10 @@ import type { EnvironmentDetail } from '../api/environment-schemas.ts'
 import type { Deployment } from '../domain/environment.ts'
 import { clientCommand, type CommonFlags } from './command.ts'
 import { connect } from './connect.ts'
-import { cell, formatAge, printJson, printTable, shortDigest } from './format.ts'
+import { cell, formatAge, formatTime, printJson, printTable, shortDigest } from './format.ts'
+import { describeTimes } from './freeze.ts'
 import type { Io } from './io.ts'
+import { printable } from './terminal-text.ts'
 
 export function envsCommand(io: Io): Command {
   return clientCommand('envs', 'what is deployed where; with a name, its history', io)
@@ -27,7 +29,7 @@ export function envsCommand(io: Io): Command {
         current === undefined ? 'nothing' : `release ${String(current.release.number)}`,
         current === undefined ? '' : cell(current.release.version, 20),
         current === undefined ? '' : shortDigest(current.release.image.digest),
-        active === undefined ? '' : `${active.kind} of release ${String(active.release.number)} under way`,
+        cell(nowOf({ active, frozen: environment.frozen }), 100),
         environment.queued > 0 ? `${String(environment.queued)} waiting` : '',
         environment.url,
       ])
@@ -35,10 +37,28 @@ export function envsCommand(io: Io): Command {
     })
 }
 
+function nowOf({ active, frozen }: Pick<EnvironmentDetail, 'active' | 'frozen'>): string {
+  const parts = [
+    ...(active === undefined ? [] : [`${active.kind} of release ${String(active.release.number)} under way`]),
+    ...(frozen === undefined ? [] : [frozen.reason]),
+  ]
+  return parts.join(', ')
+}
+
 function printEnvironment(io: Io, environment: EnvironmentDetail, deployments: readonly Deployment[]): void {
-  const { current } = environment
-  const serves = current === undefined ? 'nothing' : `release ${String(current.release.number)} ${current.release.image.digest}`
+  const { current, history } = environment
+  const serving = history.findLast(({ deploymentId }) => deploymentId === current?.deploymentId)
+  const settled = serving?.status === 'provisional' ? ', provisional: its run has not settled' : ''
+  const serves =
+    current === undefined ? 'nothing' : `release ${String(current.release.number)} ${current.release.image.digest}${settled}`
   io.out(`${environment.name}  ${environment.url}\n  serves ${serves}\n`)
+  const now = nowOf(environment)
+  if (now !== '') io.out(`  now: ${printable(now)}\n`)
+  for (const { release, status } of history)
+    if (status === 'provisional' && release.id !== current?.release.id)
+      io.out(`  provisional: release ${String(release.number)}, which does not serve any more\n`)
+  printQueue(io, environment)
+  printGuards(io, environment)
   if (deployments.length === 0) return
   io.out('\n')
   printTable(io, [
@@ -53,4 +73,41 @@ function printEnvironment(io: Io, environment: EnvironmentDetail, deployments: r
       cell(deployment.reason ?? '', 80),
     ]),
   ])
+}
+
+/** In the order in which they go: what a person takes back first. */
+function printQueue(io: Io, { queue, rollbacks, frozen }: EnvironmentDetail): void {
+  const rows = [
+    ...rollbacks.map(({ release, to, actor, reason, force }) => [
+      release === undefined ? `rollback${to === undefined ? '' : ` to ${shortDigest(to)}`}` : `release ${String(release.number)}`,
+      `by ${cell(actor.name, 30)}`,
+      cell([...(force === true ? ['forced'] : []), ...(reason === undefined ? [] : [reason])].join(': '), 100),
+    ]),
+    ...queue.map(({ release, runId }) => [
+      `release ${String(release.number)}`,
+      `run ${runId}`,
+      cell(frozen === undefined ? 'waits for its turn' : `waits: ${frozen.reason}`, 100),
+    ]),
+  ]
+  if (rows.length === 0) return
+  io.out('\nqueue:\n')
+  printTable(
+    io,
+    rows.map(([first = '', ...rest]) => [`  ${first}`, ...rest]),
+  )
+}
+
+function printGuards(io: Io, { freezes, blocked }: EnvironmentDetail): void {
+  if (freezes.length > 0) io.out('\nfreeze windows:\n')
+  for (const freeze of freezes) {
+    const next = freeze.next === undefined ? 'over' : `next ${formatTime(freeze.next.from)} to ${formatTime(freeze.next.until)}`
+    io.out(`  ${freeze.id}  ${describeTimes(freeze)}; ${next}; by ${by(freeze)}\n`)
+  }
+  if (blocked.length > 0) io.out('\nblocked:\n')
+  for (const block of blocked)
+    io.out(`  release ${String(block.release.number)}  ${shortDigest(block.release.image.digest)}  by ${by(block)}\n`)
+}
+
+function by({ actor, reason }: { actor: { name: string }; reason?: string | undefined }): string {
+  return cell(`${actor.name}${reason === undefined ? '' : `: ${reason}`}`, 120)
 }

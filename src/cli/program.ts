@@ -1,10 +1,12 @@
 import { Command, CommanderError } from 'commander'
 import { BelayError, errorCodes, exitCodes, messageOf } from '../domain/errors.ts'
+import { blockCommand, unblockCommand } from './block.ts'
 import { cancelCommand } from './cancel.ts'
 import { deployCommand } from './deploy.ts'
 import { doctorCommand } from './doctor.ts'
 import { envsCommand } from './envs.ts'
 import { paint } from './format.ts'
+import { freezeCommand, unfreezeCommand } from './freeze.ts'
 import { gcCommand } from './gc.ts'
 import { healthCommand } from './health.ts'
 import { initCommand } from './init.ts'
@@ -48,6 +50,7 @@ function createProgram(io: Io): Command {
     ...[retryCommand(io), skipCommand(io)],
     ...[envsCommand(io), releasesCommand(io), deployCommand(io), rollbackCommand(io)],
     ...[runnersCommand(io)],
+    ...[freezeCommand(io), unfreezeCommand(io), blockCommand(io), unblockCommand(io)],
     ...[tokenCommand(io), doctorCommand(io), healthCommand(io)],
     ...[gcCommand(io)],
   ]

@@ -43,6 +43,8 @@ function printRun(io: Io, run: RunDetail): void {
       ...waiting.map(({ id, skip }) => [id, '', paint(io, 'gray', 'not started'), '', cell(skip ?? '', 100)]),
     ])
   }
+  for (const { step, environment, for: what } of run.waits)
+    io.out(`\n${step} waits for ${environment}${what === undefined ? ': others go first' : ` (${printable(what)})`}\n`)
   if (run.undo.length > 0) {
     io.out('\nundo stack, unwound from the top:\n')
     printTable(

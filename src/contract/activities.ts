@@ -4,7 +4,7 @@
  */
 import type { Answer, Deployment, EnvironmentState } from '../domain/environment.ts'
 import type { Freeze, Held } from '../domain/freeze.ts'
-import type { Deploy, Plan, Undo, FinallyStep } from '../domain/plan.ts'
+import type { Deploy, EnvValue, Plan, Undo, FinallyStep } from '../domain/plan.ts'
 import type { Release, ReleaseRef } from '../domain/release.ts'
 import type { RunEnding, RunEvent } from '../domain/run-event.ts'
 import type { RunIdentity } from '../domain/run.ts'
@@ -212,8 +212,11 @@ export interface HealthReport {
 export interface DeployerActivities {
   /** What does it serve? Changes nothing. */
   observe(input: { environment: string }): Promise<Observation>
-  /** Starts the release beside what serves; no traffic yet. Already there: fine. */
-  stage(input: DeployOperation): Promise<void>
+  /**
+   * Starts the release beside what serves; no traffic yet. Already there: fine. What it was given of the environment's
+   * variables, secrets by name; absent if its instances were there before. Histories of earlier versions have no result.
+   */
+  stage(input: DeployOperation): Promise<{ given?: Record<string, EnvValue> } | undefined>
   /** Waits until the staged release is healthy, or says why it is not. Heartbeats. */
   check(input: DeployOperation): Promise<HealthReport>
   /** Switches traffic to the staged release, dropping no request. */

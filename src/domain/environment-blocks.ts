@@ -1,5 +1,5 @@
 /** Releases that may not come (again) to an environment. */
-import type { EnvironmentState } from './environment.ts'
+import type { Answer, DeployRequest, EnvironmentState } from './environment.ts'
 import { blockLimit, type BlockedRelease } from './freeze.ts'
 import { BelayError } from './errors.ts'
 import type { ReleaseRef } from './release.ts'
@@ -49,4 +49,10 @@ export function removeBlock(state: EnvironmentState, releaseId: string): boolean
   if (others.length > 0) state.blocked = others
   else delete state.blocked
   return others.length < blocked.length
+}
+
+/** A blocked release is no good here, whatever its run thinks of it. */
+export function blockedAnswer(state: EnvironmentState, request: DeployRequest, now: number): Answer | undefined {
+  const reason = whyBlocked(state, request.release)
+  return reason === undefined ? undefined : { requestId: request.id, status: 'failed', fault: 'failed', reason, at: now }
 }

@@ -29,7 +29,8 @@ export function removeFreeze(state: EnvironmentState, id: string | undefined, no
   if (first === undefined) {
     throw new BelayError({
       code: 'not_found',
-      message: id === undefined ? `${state.name} has no freeze window` : `${state.name} has no freeze window ${JSON.stringify(id)}`,
+      message:
+        id === undefined ? `${state.name} has no freeze window` : `${state.name} has no freeze window ${JSON.stringify(id)}`,
       hint: freezes.length === 0 ? 'It has none.' : `It has ${list(freezes)}.`,
     })
   }

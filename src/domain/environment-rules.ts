@@ -12,7 +12,7 @@ import {
   type Served,
   type Stuck,
 } from './environment.ts'
-import { isBlocked, whyBlocked } from './environment-blocks.ts'
+import { blockedAnswer, isBlocked } from './environment-blocks.ts'
 import type { ReleaseRef } from './release.ts'
 
 export function emptyEnvironment(name: string, fence: number): EnvironmentState {
@@ -47,12 +47,6 @@ export function receiveRequest(state: EnvironmentState, request: DeployRequest, 
   if (blocked !== undefined) return remember(state, blocked)
   state.queue.push(request)
   return queuedAnswer(state, request.id, now)
-}
-
-/** A blocked release is no good here, whatever its run thinks of it. */
-export function blockedAnswer(state: EnvironmentState, request: DeployRequest, now: number): Answer | undefined {
-  const reason = whyBlocked(state, request.release)
-  return reason === undefined ? undefined : { requestId: request.id, status: 'failed', fault: 'failed', reason, at: now }
 }
 
 export function isSuperseded(state: EnvironmentState, request: DeployRequest): boolean {

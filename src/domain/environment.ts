@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { BlockedRelease, Freeze, Held } from './freeze.ts'
-import { Deploy } from './plan.ts'
+import { Deploy, EnvValue } from './plan.ts'
 import { ReleaseRef } from './release.ts'
 import { Actor } from './trigger.ts'
 
@@ -137,5 +137,7 @@ export const EnvironmentState = z.object({
   blocked: z.array(BlockedRelease).optional(),
   /** What is queued waits for a freeze window to end. */
   held: Held.optional(),
+  /** The environment's variables as the releases that run were given them, by digest; secrets by name. */
+  given: z.record(z.string(), z.record(z.string(), EnvValue)).optional(),
 })
 export type EnvironmentState = z.infer<typeof EnvironmentState>

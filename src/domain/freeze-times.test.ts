@@ -89,7 +89,7 @@ describe('for any window, at any minute around a switch of the clocks,', () => {
     weekday: fc.integer({ min: 0, max: 6 }),
   })
 
-  it('it is frozen just between the first minute that shows the beginning and the last before the end is shown', () => {
+  it('is frozen just between the first minute that shows the beginning and the last before the end is shown', () => {
     fc.assert(
       fc.property(windows, ({ place, minute, hour, forMinutes, offset, weekday }) => {
         const { table, timeZone } = place
@@ -145,16 +145,26 @@ describe('refused, with what to do:', () => {
     ['every minute for a minute', recurring('* * * * *', minuteMs), 'never ends'],
     ['every day for a day', recurring('0 0 * * *', dayMs), 'never ends'],
     ['a time zone that is not there', recurring('0 18 * * 5', hourMs, 'Mars/Olympus'), 'there is no time zone "Mars/Olympus"'],
-    ['an end before the beginning', { type: 'once' as const, from: now + 2, until: now + 1, timeZone: 'UTC' }, 'would end before'],
+    [
+      'an end before the beginning',
+      { type: 'once' as const, from: now + 2, until: now + 1, timeZone: 'UTC' },
+      'would end before',
+    ],
     ['an end that has been', { type: 'once' as const, from: 0, until: now - 1, timeZone: 'UTC' }, 'has ended already'],
   ])('%s', (_, times, message) => {
     expect(() => {
       checkTimes(times, now)
-    }).toThrow(expect.objectContaining({ code: 'invalid_input', message: expect.stringContaining(message), hint: expect.any(String) }))
+    }).toThrow(
+      expect.objectContaining({ code: 'invalid_input', message: expect.stringContaining(message), hint: expect.any(String) }),
+    )
   })
 
   it('and what ends each time is taken', () => {
-    for (const times of [recurring('0 18 * * 5', 62 * hourMs), recurring('0 * * * *', 59 * minuteMs), recurring('0 0 1 1 *', dayMs)])
+    for (const times of [
+      recurring('0 18 * * 5', 62 * hourMs),
+      recurring('0 * * * *', 59 * minuteMs),
+      recurring('0 0 1 1 *', dayMs),
+    ])
       expect(() => {
         checkTimes(times, now)
       }).not.toThrow()

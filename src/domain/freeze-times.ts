@@ -44,8 +44,7 @@ export function checkTimes(times: FreezeTimes, now: number): void {
     throw invalid('the freeze would end before it begins, or has ended already', 'Say `until` later than `from` and than now.')
   }
   const [span] = spansFrom(times, now)
-  if (span === undefined)
-    throw invalid(`"${times.cron}" never comes`, 'Fields: minute, hour, day of month, month, day of week.')
+  if (span === undefined) throw invalid(`"${times.cron}" never comes`, 'Fields: minute, hour, day of month, month, day of week.')
   if (span.until - span.from < mergeLimit.ms && !span.cut) return
   throw invalid(
     `a freeze at "${times.cron}" for ${String(times.forMs / 60_000)} min never ends: the next one begins before`,
@@ -57,10 +56,14 @@ export function checkTimes(times: FreezeTimes, now: number): void {
 export function parseInstant(text: string, edge: 'from' | 'until', timeZone: string | undefined): number {
   const [, date = '', time = '', offset] = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(Z|[+-]\d\d:\d\d)?$/.exec(text) ?? []
   const wall = Date.parse(`${date}T${time}Z`)
-  if (Number.isNaN(wall)) throw invalid(`${JSON.stringify(text)} is no time`, 'Write it like 2026-12-24T18:00 or 2026-12-24T18:00Z.')
+  if (Number.isNaN(wall))
+    throw invalid(`${JSON.stringify(text)} is no time`, 'Write it like 2026-12-24T18:00 or 2026-12-24T18:00Z.')
   if (offset !== undefined) return Date.parse(`${date}T${time}${offset}`)
   if (timeZone === undefined)
-    throw invalid(`${JSON.stringify(text)} is a time of which time zone?`, 'Name it, like Europe/Berlin, or write Z or an offset.')
+    throw invalid(
+      `${JSON.stringify(text)} is a time of which time zone?`,
+      'Name it, like Europe/Berlin, or write Z or an offset.',
+    )
   return edge === 'from' ? earliest(wall, timeZone) : latest(wall, timeZone)
 }
 
@@ -116,7 +119,10 @@ function parseCron(cron: string): Cron {
   try {
     return new Cron(cron, { timezone: 'UTC', mode: '5-part', paused: true })
   } catch (error) {
-    throw invalid(`"${cron}" is no cron expression: ${messageOf(error)}`, 'Fields: minute, hour, day of month, month, day of week.')
+    throw invalid(
+      `"${cron}" is no cron expression: ${messageOf(error)}`,
+      'Fields: minute, hour, day of month, month, day of week.',
+    )
   }
 }
 
@@ -146,7 +152,10 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
       ...{ hour: numeric, minute: numeric, second: numeric },
     })
   } catch {
-    throw invalid(`there is no time zone ${JSON.stringify(timeZone)}`, 'Use a name of the IANA database, like Europe/Berlin or UTC.')
+    throw invalid(
+      `there is no time zone ${JSON.stringify(timeZone)}`,
+      'Use a name of the IANA database, like Europe/Berlin or UTC.',
+    )
   }
 }
 

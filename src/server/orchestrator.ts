@@ -8,8 +8,18 @@ import {
   WorkflowNotFoundError,
   type WorkflowHandle,
 } from '@temporalio/client'
-import type { DataConverter } from '@temporalio/common'
-import { rollbackUpdate, type EnvironmentInput } from '../contract/environment-workflow.ts'
+import type { DataConverter, UpdateDefinition } from '@temporalio/common'
+import {
+  blockUpdate,
+  freezeUpdate,
+  personUpdate,
+  type BlockChange,
+  type BlockChanged,
+  type EnvironmentInput,
+  type FreezeChange,
+  type FreezeChanged,
+  type PersonAccepted,
+} from '../contract/environment-workflow.ts'
 import { cancelSignal, settleUndoUpdate, type CancelRequest, type RunInput, type RunMemo } from '../contract/run-workflow.ts'
 import { taskQueues } from '../contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
@@ -36,7 +46,11 @@ export interface Orchestrator {
   /** What will happen to the undo that the run is blocked at; the same id again is the same one. Undefined: no workflow goes on. */
   settleUndo(runId: string, request: SettleUndo): Promise<SettledUndo | undefined>
   /** Queues a person's rollback or deployment at the environment, whose answer it returns; the same id again is the same one. */
-  rollBack(request: RollbackRequest): Promise<{ requestId: string; release: number; digest: string }>
+  rollBack(request: RollbackRequest): Promise<PersonAccepted>
+  /** Adds or takes away a freeze window; the same id again is the same one. */
+  freeze(change: FreezeChange): Promise<FreezeChanged>
+  /** Blocks or unblocks a release; the same id again is the same one. */
+  block(change: BlockChange): Promise<BlockChanged>
   ping(): Promise<void>
   close(): Promise<void>
 }
@@ -75,6 +89,27 @@ export function createOrchestrator(options: OrchestratorOptions): Orchestrator {
     return memo?.['store'] === storeId
   }
 
+  /** Starts the environment's workflow if it does not run. */
+  function askEnvironment<A, R extends { id: string; environment: string }>(
+    update: UpdateDefinition<A, [R]>,
+    request: R,
+  ): Promise<A> {
+    return within(deadlinesMs.person, async () => {
+      const input: EnvironmentInput = { name: request.environment }
+      return await client.workflow.executeUpdateWithStart(update, {
+        args: [request],
+        updateId: request.id,
+        startWorkflowOperation: new WithStartWorkflowOperation('environment', {
+          taskQueue: taskQueues.control,
+          workflowId: environmentWorkflowId(request.environment),
+          workflowIdConflictPolicy: 'USE_EXISTING',
+          workflowTaskTimeout,
+          args: [input],
+        }),
+      })
+    })
+  }
+
   return {
     startRun: (input) =>
       within(deadlinesMs.command, async () => {
@@ -107,21 +142,9 @@ export function createOrchestrator(options: OrchestratorOptions): Orchestrator {
         askOpen(runId, (handle) => handle.executeUpdate(settleUndoUpdate, { args: [request], updateId: request.id })),
       ),
 
-    rollBack: (request) =>
-      within(deadlinesMs.person, async () => {
-        const input: EnvironmentInput = { name: request.environment }
-        return await client.workflow.executeUpdateWithStart(rollbackUpdate, {
-          args: [request],
-          updateId: request.id,
-          startWorkflowOperation: new WithStartWorkflowOperation('environment', {
-            taskQueue: taskQueues.control,
-            workflowId: environmentWorkflowId(request.environment),
-            workflowIdConflictPolicy: 'USE_EXISTING',
-            workflowTaskTimeout,
-            args: [input],
-          }),
-        })
-      }),
+    rollBack: (request) => askEnvironment(personUpdate, request),
+    freeze: (change) => askEnvironment(freezeUpdate, change),
+    block: (change) => askEnvironment(blockUpdate, change),
 
     ping: () => within(deadlinesMs.ping, async () => void (await connection.workflowService.getSystemInfo({}))),
     close: () => connection.close(),

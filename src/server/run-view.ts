@@ -1,6 +1,7 @@
 /** Runs as the API shows them. */
-import type { PlanOutline, RunView } from '../api/run-schemas.ts'
+import type { PlanOutline, RunDetail, RunView } from '../api/run-schemas.ts'
 import type { Config } from '../config/config.ts'
+import type { EnvironmentState } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { Run, Store } from '../store/store.ts'
@@ -17,6 +18,15 @@ export function viewOf(config: Config, run: Run): RunView {
 export function outlineOf(plan: Plan): PlanOutline {
   const { pipeline, file } = plan
   return { pipeline, file, steps: plan.steps, finally: plan.finally.map((step) => step.id) }
+}
+
+/** What of it is queued, as its environments were recorded last. */
+export function waitsOf(runId: string, states: readonly EnvironmentState[]): RunDetail['waits'] {
+  return states.flatMap(({ name, queue, held }) =>
+    queue
+      .filter((request) => request.runId === runId)
+      .map(({ step }) => ({ step, environment: name, ...(held === undefined ? {} : { for: held.reason }) })),
+  )
 }
 
 /** The run of that id, or of that number within the project. Throws `not_found`. */

@@ -1,6 +1,7 @@
 /** The pieces of a deployment: its phases as they are told, and the way back as a list of operations. */
 import type { DeployOperation, DeployerActivities, HealthReport, Operation } from '../contract/activities.ts'
-import type { Deployment, DeploymentPhase } from '../domain/environment.ts'
+import { noteGiven } from '../domain/environment-given.ts'
+import type { Deployment, DeploymentPhase, EnvironmentState } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { Deploy } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
@@ -12,7 +13,7 @@ export async function clear(activities: DeployerActivities, step: (name: string)
 }
 
 export async function backTo(
-  { release, strategy }: { release: ReleaseRef; strategy: Deploy['strategy'] },
+  { state, release, strategy }: { state: EnvironmentState; release: ReleaseRef; strategy: Deploy['strategy'] },
   activities: DeployerActivities,
   step: (name: string) => Promise<Operation>,
 ): Promise<void> {
@@ -21,7 +22,8 @@ export async function backTo(
     release,
     deploy: { health: {}, bakeMs: 0, strategy },
   })
-  await activities.stage(await operation('stage'))
+  const staged = await activities.stage(await operation('stage'))
+  noteGiven(state, release.image.digest, staged?.given)
   mustBeHealthy('is not healthy any more', await activities.check(await operation('check')))
   await activities.activate(await operation('activate'))
   mustBeHealthy('does not serve', await activities.verify(await operation('verify')))

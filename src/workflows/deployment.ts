@@ -10,6 +10,7 @@ import type {
   EnvironmentState,
   RollbackRequest,
 } from '../domain/environment.ts'
+import { noteGiven } from '../domain/environment-given.ts'
 import * as rules from '../domain/environment-rules.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { Deploy } from '../domain/plan.ts'
@@ -83,7 +84,8 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     await phase('stage', async (operation) => {
       // From here on what served does not run any more: there is a way back to go.
       if (options.strategy === 'recreate') untouched.delete(deployment.id)
-      await unlessUrgent(() => activities.stage(operation))
+      const staged = await unlessUrgent(() => activities.stage(operation))
+      noteGiven(state, release.image.digest, staged?.given)
     })
     await phase('check', async (operation) =>
       mustBeHealthy('did not become healthy', await unlessUrgent(() => activities.check(operation))),
@@ -152,7 +154,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       const step = undoStepOf(deployment, attempt)
       const { strategy = 'blue_green' } = deployment
       await told(news, deployment, 'undo', () =>
-        kept === undefined ? clear(activities, step) : backTo({ release: kept.release, strategy }, activities, step),
+        kept === undefined ? clear(activities, step) : backTo({ state, release: kept.release, strategy }, activities, step),
       )
     })
   }

@@ -21,6 +21,7 @@ import {
   type EnvironmentMessage,
 } from '../contract/environment-workflow.ts'
 import type { Answer, EnvironmentState } from '../domain/environment.ts'
+import { blockedAnswer } from '../domain/environment-blocks.ts'
 import * as rules from '../domain/environment-rules.ts'
 import { assertNever } from '../domain/errors.ts'
 import { bookkeeping } from './activities.ts'
@@ -165,7 +166,7 @@ async function work(state: EnvironmentState, { deployer, desk }: { deployer: Dep
         rules.remember(state, { requestId: request.id, status: 'withdrawn', reason: 'its run has ended', at: Date.now() })
         return
       }
-      const blocked = rules.blockedAnswer(state, request, Date.now())
+      const blocked = blockedAnswer(state, request, Date.now())
       if (blocked !== undefined) return tell(request.runId, rules.remember(state, blocked))
       if (state.freezes !== freezes) {
         // A window was opened or lifted meanwhile: it is looked at first.

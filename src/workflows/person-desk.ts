@@ -1,14 +1,8 @@
 /** What people ask of an environment. All of it is in the store before it is answered: whoever ends the workflow then loses nothing. */
 import { ApplicationFailure, uuid4 } from '@temporalio/workflow'
-import type {
-  BlockChange,
-  BlockChanged,
-  FreezeChange,
-  FreezeChanged,
-  PersonAccepted,
-} from '../contract/environment-workflow.ts'
+import type { BlockChange, BlockChanged, FreezeChange, FreezeChanged, PersonAccepted } from '../contract/environment-workflow.ts'
 import { toApplicationFailure } from '../contract/failures.ts'
-import { addBlock, removeBlock, whyBlocked } from '../domain/environment-blocks.ts'
+import { addBlock, blockedAnswer, removeBlock, whyBlocked } from '../domain/environment-blocks.ts'
 import { addFreeze, removeFreeze } from '../domain/environment-freezes.ts'
 import * as rules from '../domain/environment-rules.ts'
 import type { Answer, EnvironmentState, RollbackRequest } from '../domain/environment.ts'
@@ -99,7 +93,7 @@ export function createPersonDesk(state: EnvironmentState, { deployer, freezing, 
   function refuseQueued(): string[] {
     const refused: string[] = []
     state.queue = state.queue.filter((request) => {
-      const answer = rules.blockedAnswer(state, request, Date.now())
+      const answer = blockedAnswer(state, request, Date.now())
       if (answer === undefined) return true
       refused.push(request.id)
       tell(request.runId, rules.remember(state, answer))

@@ -1,18 +1,25 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
-import type { EnvironmentDetail, RollbackAccepted } from '../../api/environment-schemas.ts'
+import type { RollbackAccepted } from '../../api/environment-schemas.ts'
 import { routes } from '../../api/routes.ts'
-import type { Config, EnvironmentConfig } from '../../config/config.ts'
-import type { EnvironmentState, RollbackRequest } from '../../domain/environment.ts'
+import type { RollbackRequest } from '../../domain/environment.ts'
 import { BelayError } from '../../domain/errors.ts'
 import { ReleaseRef } from '../../domain/release.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
+import { detailOf, loadEnvironment } from '../environment-view.ts'
+import { previewRollback } from '../preview-rollback.ts'
+import { mountBlocks } from './blocks.ts'
 import { loadReleaseFor } from './find-release.ts'
+import { mountFreezes } from './freezes.ts'
 import { mount } from './mount.ts'
 
 /** Environments: what serves where, their history, and a person's rollbacks and deployments. */
-export function mountEnvironments(app: FastifyInstance, { config, store, orchestrator, log }: RouteDeps): void {
+export function mountEnvironments(app: FastifyInstance, deps: RouteDeps): void {
+  const { config, store, orchestrator, log } = deps
+  mountFreezes(app, deps)
+  mountBlocks(app, deps)
+
   mount(app, routes.listEnvironments, async () => {
     const states = new Map((await store.environments.list()).map((state) => [state.name, state]))
     return { items: Object.values(config.environments).map((environment) => detailOf(environment, states.get(environment.name))) }
@@ -27,6 +34,12 @@ export function mountEnvironments(app: FastifyInstance, { config, store, orchest
   mount(app, routes.listDeployments, ({ params, query }) => {
     const { name } = loadEnvironment(config, params.name)
     return store.environments.deployments({ ...query, environment: name })
+  })
+
+  mount(app, routes.previewRollback, async ({ params, query }) => {
+    const environment = loadEnvironment(config, params.name)
+    const { state } = await store.environments.load(environment.name)
+    return previewRollback({ environment, state, to: query.to, now: Date.now() })
   })
 
   mount(app, routes.rollback, async ({ params, body, caller, idempotencyKey }) => {
@@ -55,6 +68,7 @@ export function mountEnvironments(app: FastifyInstance, { config, store, orchest
     const release = await loadReleaseFor({ config, store }, { ...body, environment: name })
     const actor = actorOf(caller)
     const reason = body.reason === undefined ? {} : { reason: body.reason }
+    const force = body.force === true ? { force: true as const } : {}
     const request: RollbackRequest = {
       id: `deploy/${actor.id}/${idempotencyKey ?? randomUUID()}`,
       environment: name,
@@ -62,13 +76,14 @@ export function mountEnvironments(app: FastifyInstance, { config, store, orchest
       to: release.image.digest,
       release: ReleaseRef.parse(release),
       ...reason,
+      ...force,
     }
     const { project, number, image } = release
     await store.audit.write({
       actor: actor.id,
       action: 'environment.deploy',
       subject: name,
-      data: { project, release: number, digest: image.digest, ...reason, request: request.id },
+      data: { project, release: number, digest: image.digest, ...reason, ...force, request: request.id },
     })
     const answer = await orchestrator.rollBack(request)
     refuseOtherRelease(answer, release)
@@ -85,31 +100,4 @@ function refuseOtherRelease(accepted: RollbackAccepted, { image }: ReleaseRef): 
     message: `this Idempotency-Key deployed another release: number ${String(accepted.release)}`,
     hint: 'Use a new key for a new request.',
   })
-}
-
-function loadEnvironment(config: Config, name: string): EnvironmentConfig {
-  const environment = Object.hasOwn(config.environments, name) ? config.environments[name] : undefined
-  if (environment !== undefined) return environment
-  throw new BelayError({
-    code: 'not_found',
-    message: `there is no environment ${JSON.stringify(name)}`,
-    hint: `Known: ${Object.keys(config.environments).join(', ') || 'none'}.`,
-  })
-}
-
-function detailOf(environment: EnvironmentConfig, state: EnvironmentState | undefined): EnvironmentDetail {
-  const { host, port } = environment.edge
-  const { current, active, fence = 0, history = [], queue = [], rollbacks = [] } = state ?? {}
-  return {
-    name: environment.name,
-    target: environment.target,
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${String(port)}`,
-    ...(current === undefined ? {} : { current }),
-    ...(active === undefined ? {} : { active }),
-    queued: queue.length + rollbacks.length,
-    fence,
-    history,
-    queue,
-    rollbacks,
-  }
 }

@@ -4,7 +4,7 @@ import { BelayError } from '../../domain/errors.ts'
 import type { Run } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
-import { loadRun, outlineOf, viewOf } from '../run-view.ts'
+import { loadRun, outlineOf, viewOf, waitsOf } from '../run-view.ts'
 import { mount } from './mount.ts'
 import { mountSettleUndo } from './settle-undo.ts'
 
@@ -22,7 +22,8 @@ export function mountRuns(app: FastifyInstance, deps: RouteDeps): void {
     const run = await loadRun(store, { ...query, ...params })
     const plan = run.planDigest === undefined ? undefined : await store.runs.findPlan(run.planDigest)
     const steps = await store.runs.steps(run.id)
-    return { ...viewOf(config, run), steps, ...(plan === undefined ? {} : { plan: outlineOf(plan) }) }
+    const waits = run.endedAt === undefined ? waitsOf(run.id, await store.environments.list()) : []
+    return { ...viewOf(config, run), steps, waits, ...(plan === undefined ? {} : { plan: outlineOf(plan) }) }
   })
 
   mount(app, routes.cancelRun, async ({ params, query, body, caller }) => {
