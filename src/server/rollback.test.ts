@@ -1,49 +1,24 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker'
-import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openFrontDoor, type FrontDoor } from '../../test/helpers/front-door.ts'
-import { start as startControl } from '../../workers/control.ts'
+import { openControlledDoor, type ControlledDoor } from '../../test/helpers/controlled-door.ts'
+import type { FrontDoor } from '../../test/helpers/front-door.ts'
 import type { Client } from '../api/client.ts'
 import { emptyEnvironment } from '../domain/environment-rules.ts'
 import type { EnvironmentState } from '../domain/environment.ts'
-import { findTemporal } from '../embedded/temporal/find-temporal.ts'
-import { startTemporal, type TemporalServer } from '../embedded/temporal/start-temporal.ts'
 
 const digest = `sha256:${'1'.repeat(64)}`
 
-let directory: string
-let temporal: TemporalServer
+let controlled: ControlledDoor
 let door: FrontDoor
-let control: { stop(): Promise<void> }
 let client: Client
 
 beforeAll(async () => {
-  const found = await findTemporal({ env: { ...process.env, TEMPORAL_ADDRESS: '' } })
-  if (found.kind !== 'program') throw new Error('expected a program')
-  directory = await mkdtemp(join(tmpdir(), 'belay-rollback-'))
-  const places = { program: found.file, directory: join(directory, 'temporal'), log: join(directory, 'log') }
-  temporal = await startTemporal(places)
-  door = await openFrontDoor({ temporal: temporal.address })
+  controlled = await openControlledDoor()
+  door = controlled.door
   await door.store.environments.record(servedOnce())
-  const workflowsPath = join(import.meta.dirname, '../workflows/index.ts')
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') })
-  const bundle = join(directory, 'bundle.js')
-  await writeFile(bundle, code)
-  const address = { address: temporal.address, namespace: 'default' }
-  const nothing = { findRules: () => undefined, findRepository: () => undefined, environments: [] }
-  control = await startControl({ store: door.store, temporal: address, ...nothing, bundle, log: pino({ level: 'silent' }) })
   client = await door.client('operator')
 }, 300_000)
 
-afterAll(async () => {
-  await control.stop()
-  await door.close()
-  await temporal.stop(0)
-  await rm(directory, { recursive: true, force: true })
-})
+afterAll(() => controlled.close())
 
 describe('rollback', () => {
   test('asks the environment, which is started if it does not run, and answers with the release it will go to', async () => {
