@@ -69,10 +69,11 @@ export function createPersonDesk(state: EnvironmentState, { deployer, freezing, 
     const serves = state.current !== undefined && isSame(state.current.release, release)
     const deploys = active !== undefined && active.kind !== 'undo' && isSame(active.release, release)
     const back = { id: `${id}/rollback`, environment, actor, ...(reason === undefined ? {} : { reason }) }
-    const goesBack = rollback && serves
-    const takesBack = rollback && deploys && !serves
+    // Of a run, and not settled: its own way back is the one to go.
+    const takesBack = rollback && deploys && active.runId !== undefined && active.kind === 'deploy'
+    const goesBack = rollback && serves && !takesBack
     // All of it, or nothing.
-    if (takesBack && (active.runId === undefined || active.kind !== 'deploy')) throw busy(state.name, release)
+    if (rollback && deploys && !takesBack && !goesBack) throw busy(state.name, release)
     if (goesBack && !rules.isKnownPerson(state, back.id, Date.now())) {
       const blockedThen = { ...state, blocked: [...(state.blocked ?? []), blocked] }
       if (rules.findRollbackRelease(blockedThen, {}) === undefined) throw refusalOf(state, back)

@@ -4,6 +4,7 @@ import { runWorkflowId } from '../../src/contract/workflow-ids.ts'
 import { isEndedRun, type RunEnd, type RunStatus } from '../../src/domain/run.ts'
 import { outline, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
+import { historyToJson } from './history-json.ts'
 import type { PathName } from './recorded-paths.ts'
 
 export interface Stage {
@@ -11,8 +12,13 @@ export interface Stage {
   temporal: Client
 }
 
-/** The workflows that went those ways: the newest of an id unless one is named. */
-export type Driven = Partial<Record<PathName, string | { workflowId: string; runId: string }>>
+/** The workflows that went those ways: the newest of an id unless one is named; or what was fetched already, of a Belay of its own. */
+export type Driven = Partial<Record<PathName, string | { workflowId: string; runId: string } | Fetched>>
+
+export interface Fetched {
+  history: string
+  scenario: Scenario
+}
 
 export interface Drive {
   records: readonly PathName[]
@@ -20,6 +26,16 @@ export interface Drive {
 }
 
 export const runWorkflow = runWorkflowId
+
+/** Once nothing of the workflow is under way. */
+export async function fetchHistory(temporal: Client, workflowId: string, runId?: string): Promise<string> {
+  const handle = temporal.workflow.getHandle(workflowId, runId)
+  await until(`${workflowId} is at rest`, async () => {
+    const { raw } = await handle.describe()
+    return (raw.pendingActivities ?? []).length === 0 && !raw.pendingWorkflowTask
+  })
+  return historyToJson(await handle.fetchHistory())
+}
 
 /** Waits for the run's end, and throws if it is another one: the path was not taken. */
 export async function endAs(scenario: Scenario, runId: string, status: RunStatus): Promise<void> {

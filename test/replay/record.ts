@@ -12,13 +12,12 @@ import { Client, Connection } from '@temporalio/client'
 
 import { findUpState } from '../../src/cli/up/up-file.ts'
 import { startScenario, type Scenario } from '../helpers/scenario.ts'
-import { until } from '../helpers/until.ts'
 import { deploymentDrives, driveEnvironments } from './drive-deployments.ts'
+import { guardDrives, guardEnvironments } from './drive-guards.ts'
 import { recoveryDrives } from './drive-recoveries.ts'
 import { runDrives } from './drive-runs.ts'
-import type { Driven } from './drive.ts'
 import { takeoverDrives } from './drive-takeovers.ts'
-import { historyToJson } from './history-json.ts'
+import { fetchHistory } from './drive.ts'
 import { historiesDirectory, historyFile, isPathName, listPathNames, type PathName } from './recorded-paths.ts'
 import { findMachine, readableHistory, scrubHistory, type Machine } from './scrub-history.ts'
 
@@ -31,7 +30,7 @@ async function main(names: string[]): Promise<void> {
   const unknown = names.filter((name) => !isPathName(name))
   if (unknown.length > 0) throw new Error(`no path is named ${unknown.join(', ')}; there are ${listPathNames().join(', ')}`)
   const wanted = new Set<PathName>(names.length === 0 ? listPathNames() : names.filter(isPathName))
-  const scenario = await startScenario({ environments: [...driveEnvironments] })
+  const scenario = await startScenario({ environments: [...driveEnvironments, ...guardEnvironments] })
   try {
     await record(scenario, wanted)
   } catch (error) {
@@ -48,29 +47,21 @@ async function record(scenario: Scenario, wanted: ReadonlySet<PathName>): Promis
   const connection = await Connection.connect({ address })
   try {
     const temporal = new Client({ connection })
-    for (const { records, drive } of [...runDrives, ...takeoverDrives, ...deploymentDrives, ...recoveryDrives]) {
+    for (const { records, drive } of [...runDrives, ...takeoverDrives, ...deploymentDrives, ...recoveryDrives, ...guardDrives]) {
       if (!records.some((name) => wanted.has(name))) continue
       const driven = await drive({ scenario, temporal })
       for (const name of records) {
-        const workflow = driven[name]
-        if (workflow === undefined) throw new Error(`nothing was driven for ${name}`)
-        if (wanted.has(name)) save(name, await fetchHistory(temporal, workflow), scenario)
+        const found = driven[name]
+        if (found === undefined) throw new Error(`nothing was driven for ${name}`)
+        if (!wanted.has(name)) continue
+        if (typeof found === 'string') save(name, await fetchHistory(temporal, found), scenario)
+        else if ('history' in found) save(name, found.history, found.scenario)
+        else save(name, await fetchHistory(temporal, found.workflowId, found.runId), scenario)
       }
     }
   } finally {
     await connection.close()
   }
-}
-
-/** Once nothing of the workflow is under way. */
-async function fetchHistory(temporal: Client, workflow: NonNullable<Driven[PathName]>): Promise<string> {
-  const { workflowId, runId } = typeof workflow === 'string' ? { workflowId: workflow, runId: undefined } : workflow
-  const handle = temporal.workflow.getHandle(workflowId, runId)
-  await until(`${workflowId} is at rest`, async () => {
-    const { raw } = await handle.describe()
-    return (raw.pendingActivities ?? []).length === 0 && !raw.pendingWorkflowTask
-  })
-  return historyToJson(await handle.fetchHistory())
 }
 
 function save(name: PathName, recorded: string, scenario: Scenario): void {

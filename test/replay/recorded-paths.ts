@@ -47,6 +47,21 @@ export const recordedPaths = {
   'run-control-killed': { end: 'succeeded', shows: ['EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT'] },
   'environment-first-deployment': { end: 'open', shows: ['stage', 'check', 'activate', 'verify', 'retire', '"type":"keep"'] },
   'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },
+  'run-frozen': { end: 'succeeded', shows: ['"type":"waiting"', 'frozen until', 'EVENT_TYPE_TIMER_CANCELED'] },
+  'run-blocked': { end: 'rolled_back', shows: ['is blocked in blocked by admin'] },
+  'environment-frozen': { end: 'open', shows: ['findFreeze', 'the party', '"name":"freeze"', 'environment-records-first'] },
+  'environment-blocked': { end: 'open', shows: ['"name":"block"', 'leaks memory', '/undo-activate/', '/rollback"'] },
+  'environment-continues-as-new': { end: 'open', shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW', 'far off'] },
+  'environment-continued': { end: 'open', shows: ['far off', '"continuedExecutionRunId"', '"name":"person"'] },
+  // Before what people ask for was recorded first.
+  'environment-rollback-answered-first': {
+    end: 'open',
+    shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED', 'version 1 was better'],
+  },
+  'environment-person-deployment-answered-first': {
+    end: 'open',
+    shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED', 'version 1 was asked for', '"id":"deploy/'],
+  },
   'environment-rollback': { end: 'open', shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED', 'version 1 was better'] },
   'environment-person-deployment': {
     end: 'open',

@@ -1,79 +1,41 @@
 /** An environment lives for ever and its history does not: Temporal is made to suggest a new one every few deployments. */
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { Client, Connection } from '@temporalio/client'
-import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Client } from '../../src/api/client.ts'
 import type { RollbackAccepted } from '../../src/api/environment-schemas.ts'
 import { environmentWorkflowId } from '../../src/contract/workflow-ids.ts'
 import type { Deployment } from '../../src/domain/environment.ts'
-import { findTemporal } from '../../src/embedded/temporal/find-temporal.ts'
-import { temporalServerArgs } from '../../src/embedded/temporal/server-args.ts'
-import { waitForTemporal } from '../../src/embedded/temporal/temporal-ready.ts'
-import { findFreePort } from '../../src/process/free-port.ts'
 import { deploying, startScenario, type Scenario } from '../helpers/scenario.ts'
+import { startShortHistories, type ShortHistories } from '../helpers/short-histories.ts'
 import { until } from '../helpers/until.ts'
 
-/** One deployment has about 60 events. */
-const suggestedAt = 90
-
-const ends: (() => unknown)[] = []
-let scenario: Scenario
-let temporal: Client
+let histories: ShortHistories | undefined
+let scenario: Scenario | undefined
 
 beforeAll(async () => {
-  const found = await findTemporal({ env: { ...process.env, TEMPORAL_ADDRESS: '' } })
-  if (found.kind !== 'program') throw new Error('expected a program')
-  const directory = mkdtempSync(join(tmpdir(), 'belay-temporal-'))
-  ends.push(() => {
-    rmSync(directory, { recursive: true, force: true })
-  })
-  const port = await findFreePort()
-  const address = `127.0.0.1:${String(port)}`
-  const server = execa(
-    found.file,
-    [
-      ...temporalServerArgs({ port, database: join(directory, 'temporal.db') }),
-      ...['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${String(suggestedAt)}`],
-    ],
-    { env: { HOME: directory }, stdio: 'ignore', reject: false },
-  )
-  ends.push(() => {
-    server.kill('SIGKILL')
-    return server
-  })
-  await waitForTemporal({ address, namespace: 'default', timeoutMs: 60_000 })
-  const connection = await Connection.connect({ address })
-  ends.push(() => connection.close())
-  temporal = new Client({ connection })
-  scenario = await startScenario({ environments: ['production'], env: { TEMPORAL_ADDRESS: address } })
-  ends.push(() => scenario.stop())
+  histories = await startShortHistories()
+  scenario = await startScenario({ environments: ['production'], env: { TEMPORAL_ADDRESS: histories.address } })
 })
 
 afterAll(async () => {
-  for (const end of ends.toReversed()) await end()
+  await scenario?.stop()
+  await histories?.stop()
 })
 
-async function continuations(): Promise<number> {
-  let count = 0
-  const query = `WorkflowId = '${environmentWorkflowId('production')}'`
-  for await (const execution of temporal.workflow.list({ query })) if (execution.status.name === 'CONTINUED_AS_NEW') count += 1
-  return count
-}
-
-async function ended(requestId: string): Promise<Deployment> {
+async function ended(client: Client, requestId: string): Promise<Deployment> {
   return await until('the deployment ends', async () => {
-    const { items } = await scenario.system.client.listDeployments('production', { limit: 200 })
+    const { items } = await client.listDeployments('production', { limit: 200 })
     return items.find((one) => one.requestId === requestId && one.status !== 'running')
   })
 }
 
 test('over several continuations no request, window, block or answer is lost, and what comes in between is answered', async () => {
-  const { client } = scenario.system
-  for (const version of ['v1', 'v2', 'v3'])
-    expect(await scenario.run(deploying({ version }))).toMatchObject({ status: 'succeeded' })
+  if (scenario === undefined || histories === undefined) throw new Error('nothing was started')
+  const { events, start, run, end, system } = scenario
+  const { client } = system
+  const { continued } = histories
+  const continuations = async (): Promise<number> => (await continued(environmentWorkflowId('production'))).length
+  for (const version of ['v1', 'v2', 'v3']) expect(await run(deploying({ version }))).toMatchObject({ status: 'succeeded' })
   const { freeze: later } = await client.freeze('production', { from: '2099-01-01T00:00Z', for: '1h', reason: 'far off' })
   await client.block('production', { release: '3', reason: 'leaks' })
 
@@ -82,7 +44,7 @@ test('over several continuations no request, window, block or answer is lost, an
   const accepted: RollbackAccepted[] = []
   for (const [index, key] of keys.entries())
     accepted.push(await client.deploy('production', { release: String((index % 2) + 1) }, key))
-  for (const { requestId } of accepted) expect(await ended(requestId)).toMatchObject({ status: 'deployed' })
+  for (const { requestId } of accepted) expect(await ended(client, requestId)).toMatchObject({ status: 'deployed' })
   await until('it has continued several times', async () => (await continuations()) >= 3)
 
   const starts = (await client.listDeployments('production', { limit: 200 })).items
@@ -95,11 +57,11 @@ test('over several continuations no request, window, block or answer is lost, an
 
   // What a run asks for is held over continuations that rollbacks bring about.
   const { freeze } = await client.freeze('production', { for: '8h' })
-  const held = await scenario.start(deploying({ version: 'v4' }))
-  await until('it is held', async () => (await scenario.events(held.id)).some(({ body }) => body.type === 'waiting'))
+  const held = await start(deploying({ version: 'v4' }))
+  await until('it is held', async () => (await events(held.id)).some(({ body }) => body.type === 'waiting'))
   const before = await continuations()
   for (const to of ['1', '2', '1', '2', '1'])
-    expect(await ended((await client.rollback('production', { to }, randomUUID())).requestId)).toMatchObject({
+    expect(await ended(client, (await client.rollback('production', { to }, randomUUID())).requestId)).toMatchObject({
       status: 'deployed',
     })
   await until('it has continued since', async () => (await continuations()) > before)
@@ -111,7 +73,7 @@ test('over several continuations no request, window, block or answer is lost, an
   expect(environment.history.map(({ release }) => release.number)).toEqual([1, 2, 3, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1])
 
   await client.unfreeze('production', { freeze: freeze.id })
-  expect(await scenario.end(held.id)).toMatchObject({ status: 'succeeded' })
+  expect(await end(held.id)).toMatchObject({ status: 'succeeded' })
   expect((await client.getEnvironment('production')).current?.release.number).toBe(4)
   const { items } = await client.listDeployments('production', { limit: 200 })
   expect(new Set(items.map(({ requestId }) => requestId)).size).toBe(items.length)

@@ -9,9 +9,10 @@ import { deploying, loadStepRow, startScenario, type Scenario } from '../helpers
 import { until } from '../helpers/until.ts'
 
 let scenario: Scenario
+let second: Awaited<ReturnType<Scenario['start']>>
 
 beforeAll(async () => {
-  const env = 'env: { LEVEL: info, KEY: { secret: key } }'
+  const env = 'env: { LEVEL: info, KEY: { from_secret: key } }'
   scenario = await startScenario({
     environments: { production: { more: env } },
     config: 'runners: { slots: 2 }\nsecrets: { key: { provider: env, name: SHOP_KEY, projects: [hello] } }\n',
@@ -60,7 +61,8 @@ describe('a freeze', () => {
     expect(frozen.out).toMatch(reason)
 
     // Long enough for the deployment, and over while it waits.
-    const { id: runId, number } = await scenario.start(deploying({ version: 'v2', after: '    timeout: 15s\n' }))
+    second = await scenario.start(deploying({ version: 'v2', after: '    timeout: 15s\n' }))
+    const { id: runId, number } = second
     const waits = await until('the run is told why it waits', async () =>
       (await scenario.events(runId)).find(({ body }) => body.type === 'waiting'),
     )
@@ -88,7 +90,7 @@ describe('a freeze', () => {
     expect(loadStepRow(await scenario.system.client.getRun({ id: runId }), 'ship')).toMatchObject({ status: 'running' })
     expect(await served()).toBe('v1')
 
-    expect((await belay('unfreeze', 'production')).out).toBe(`production: freeze ${id} is lifted\nproduction is not frozen now\n`)
+    expect((await belay('unfreeze', 'production')).out).toBe(`production: freeze ${id} is lifted\nproduction is not frozen now`)
     expect(await scenario.end(runId)).toMatchObject({ status: 'succeeded' })
     expect(await served()).toBe('v2')
   })
@@ -145,7 +147,9 @@ describe('a blocked release', () => {
   })
 
   test('is refused to a run that makes the same image again', async () => {
-    const run = await scenario.run(deploying({ version: 'v2' }))
+    const { branch, sha } = second
+    const { id } = await scenario.system.client.startRun({ project: 'hello', branch, sha })
+    const run = await scenario.end(id)
     const [ship] = run.steps.filter(({ step }) => step === 'ship')
     expect(ship).toMatchObject({
       status: 'failed',
