@@ -4,7 +4,7 @@ import { addBlock, blockedAnswer, findBlock, removeBlock, whyBlocked } from './e
 import { addFreeze, removeFreeze } from './environment-freezes.ts'
 import { noteGiven } from './environment-given.ts'
 import * as rules from './environment-rules.ts'
-import type { DeployRequest, EnvironmentState, RollbackRequest, Served } from './environment.ts'
+import { EnvironmentState, type DeployRequest, type RollbackRequest, type Served } from './environment.ts'
 import { blockLimit, freezeLimit, type BlockedRelease, type Freeze } from './freeze.ts'
 import type { ReleaseRef } from './release.ts'
 
@@ -229,5 +229,59 @@ describe('the variables that a release was given', () => {
     expect(state.given).toEqual({ [digest(1)]: { LEVEL: { value: 'info' } }, [digest(2)]: { LEVEL: { value: 'debug' } } })
     noteGiven(state, digest(3), { KEY: { secret: 'key' } })
     expect(Object.keys(state.given ?? {})).toEqual([digest(1), digest(3)])
+  })
+})
+
+describe('the order of pushes', () => {
+  it('counts within a ref, also for what has waited for a freeze to end', () => {
+    const state = stateWith()
+    const older = request(1)
+    rules.receiveRequest(state, older, 5)
+    state.held = held
+    rules.receiveRequest(state, { ...request(3), ref: 'refs/heads/other' }, 6)
+    rules.receiveRequest(state, request(2), 6)
+    delete state.held
+    expect(takeAll(state)).toEqual([older.id, request(3).id, request(2).id])
+    // As the workflow asks when the turn of one has come.
+    state.newest = { 'refs/heads/main': 2, 'refs/heads/other': 9 }
+    expect(rules.isSuperseded(state, older)).toBe(true)
+    expect(rules.isSuperseded(state, { ...older, forced: true })).toBe(false)
+    expect(rules.isSuperseded(state, request(2))).toBe(false)
+    expect(rules.isSuperseded(state, { ...request(3), ref: 'refs/heads/other' })).toBe(true)
+    expect(rules.receiveRequest(state, { ...older, id: 'late' }, 7)).toMatchObject({ status: 'superseded' })
+  })
+
+  it('is not asked of a way back: a superseded release that is provisional is taken back, or kept, as its run says', () => {
+    const state = stateWith([1, 'kept'], [2, 'provisional'])
+    state.newest = { 'refs/heads/main': 7 }
+    expect(rules.receiveUndo(state, request(2).id, 5)).toBeUndefined()
+    expect(state.undos).toEqual([request(2).id])
+    const other = stateWith([1, 'kept'], [2, 'provisional'])
+    other.newest = { 'refs/heads/main': 7 }
+    expect(rules.receiveKeep(other, request(2).id, 5).status).toBe('kept')
+  })
+})
+
+describe('what a workflow hands on to the next one', () => {
+  it('is all that it knows: queue, answers, windows, blocks and what was given', () => {
+    const state = stateWith([1, 'kept'], [2, 'provisional'])
+    rules.receiveRequest(state, request(5), 5)
+    rules.receivePerson(state, person(6, true), 5)
+    rules.receiveUndo(state, request(2).id, 6)
+    rules.remember(state, { requestId: 'asked before', status: 'deployed', at: 6 })
+    addFreeze(state, window('f-1'), 6)
+    addBlock(state, block(9))
+    noteGiven(state, release(2).image.digest, { LEVEL: { value: 'info' }, KEY: { secret: 'key' } })
+    state.held = held
+    const handedOn: unknown = JSON.parse(JSON.stringify(state))
+    expect(handedOn).toEqual(state)
+    // Nothing is in it that its schema does not know.
+    expect(EnvironmentState.strict().parse(handedOn)).toEqual(state)
+    const next = EnvironmentState.parse(handedOn)
+    expect(rules.receiveRequest(next, request(5), 7)).toMatchObject({ status: 'queued', reason: held.reason })
+    expect(rules.receiveRequest(next, { ...request(5), id: 'asked before' }, 7).status).toBe('deployed')
+    expect(rules.receivePerson(next, person(6, true), 7)?.number).toBe(6)
+    expect(next.rollbacks).toHaveLength(1)
+    expect(takeAll(next)).toEqual([request(2).id, person(6).id])
   })
 })

@@ -20,7 +20,7 @@ import {
   type EnvironmentInput,
   type EnvironmentMessage,
 } from '../contract/environment-workflow.ts'
-import type { Answer, EnvironmentState } from '../domain/environment.ts'
+import type { Answer, Deployment, EnvironmentState } from '../domain/environment.ts'
 import { blockedAnswer } from '../domain/environment-blocks.ts'
 import * as rules from '../domain/environment-rules.ts'
 import { assertNever } from '../domain/errors.ts'
@@ -71,7 +71,7 @@ async function own(input: EnvironmentInput): Promise<void> {
   const state = input.state ?? (await load(input.name))
   const deployer = createDeployer(state, tell)
   const freezing = createFreezing(state, tellQueue)
-  const desk = createPersonDesk(state, { deployer, freezing, tell })
+  const desk = createPersonDesk(state, { record: recordSurely, freezing, tell })
   if (input.state === undefined) await deployer.recover(silenceMs, sleep)
   owner.state = state
   owner.desk = desk
@@ -101,19 +101,19 @@ async function own(input: EnvironmentInput): Promise<void> {
       case 'deploy': {
         const queued = current.queue.length
         tell(message.request.runId, rules.receiveRequest(current, message.request, now))
-        if (recordsFirst && current.queue.length > queued) void record()
+        if ((recordsFirst || current.held !== undefined) && current.queue.length > queued) void inBackground(deployer.record())
         return
       }
       case 'keep': {
         const kept = rules.receiveKeep(current, message.requestId, now)
         if (recordsFirst) {
-          void record().then(() => {
+          void inBackground(recordSurely()).then(() => {
             tell(message.runId, kept)
           })
           return
         }
         tell(message.runId, kept)
-        void record()
+        void inBackground(deployer.record())
         return
       }
       case 'undo':
@@ -127,10 +127,19 @@ async function own(input: EnvironmentInput): Promise<void> {
     }
   }
 
-  /** In the background: if it fails, the next record carries it, too. */
-  async function record(): Promise<void> {
+  /** A record under a fencing number that a deployment has replaced meanwhile may have been dropped. */
+  async function recordSurely(deployment?: Deployment): Promise<void> {
+    for (;;) {
+      const { fence } = state
+      await deployer.record(deployment)
+      if (state.fence === fence) return
+    }
+  }
+
+  /** If it fails, the next record carries it, too. */
+  async function inBackground(recording: Promise<void>): Promise<void> {
     try {
-      await deployer.record()
+      await recording
     } catch (error) {
       log.warn('the state was not recorded', { environment: input.name, reason: reasonOf(error) })
     }
@@ -138,7 +147,7 @@ async function own(input: EnvironmentInput): Promise<void> {
 
   function tellQueue(): void {
     for (const { id, runId } of state.queue) tell(runId, rules.queuedAnswer(state, id, Date.now()))
-    void record()
+    void inBackground(deployer.record())
   }
 }
 

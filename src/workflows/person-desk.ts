@@ -20,12 +20,13 @@ export interface PersonDesk {
 }
 
 interface Deps {
-  deployer: Deployer
+  /** Resolves when the state, as it is then, is in the store. */
+  record: Deployer['record']
   freezing: Freezing
   tell(runId: string, answer: Answer): void
 }
 
-export function createPersonDesk(state: EnvironmentState, { deployer, freezing, tell }: Deps): PersonDesk {
+export function createPersonDesk(state: EnvironmentState, { record, freezing, tell }: Deps): PersonDesk {
   return {
     ask: refusing(async (request) => {
       if (!rules.isWayBack(request) && request.force !== true && !rules.isKnownPerson(state, request.id, Date.now())) {
@@ -33,20 +34,20 @@ export function createPersonDesk(state: EnvironmentState, { deployer, freezing, 
         if (held !== undefined) throw frozen(state, held.reason)
       }
       const accepted = acceptPerson(state, request)
-      await deployer.record()
+      await record()
       return accepted
     }),
 
     freeze: refusing(async (change) => {
       const now = Date.now()
       const freeze = change.type === 'freeze' ? addFreeze(state, change.freeze, now) : removeFreeze(state, change.freezeId, now)
-      await deployer.record()
+      await record()
       return { freeze, ...(state.active === undefined ? {} : { active: state.active.release }) }
     }),
 
     block: refusing(async (change) => {
       const changed = change.type === 'block' ? block(change) : unblock(change)
-      await deployer.record()
+      await record()
       return changed
     }),
 
@@ -58,7 +59,7 @@ export function createPersonDesk(state: EnvironmentState, { deployer, freezing, 
       rules.remember(state, { requestId: request.id, status: 'failed', fault: 'failed', reason, at })
       const kind = rules.isWayBack(request) ? 'rollback' : 'deploy'
       const base = { id: uuid4(), environment: state.name, kind, release, requestId: request.id, actor: request.actor } as const
-      await deployer.record({ ...base, status: 'failed', reason, startedAt: at, endedAt: at })
+      await record({ ...base, status: 'failed', reason, startedAt: at, endedAt: at })
       return true
     },
   }

@@ -6,7 +6,7 @@ import { startShortHistories } from '../helpers/short-histories.ts'
 import { until } from '../helpers/until.ts'
 import { endAs, fetchHistory, runWorkflow, type Drive } from './drive.ts'
 
-export const guardEnvironments = ['frozen', 'blocked'] as const
+export const guardEnvironments = ['frozen', 'blocked', 'leaking'] as const
 
 export const guardDrives: readonly Drive[] = [
   {
@@ -32,15 +32,22 @@ export const guardDrives: readonly Drive[] = [
       await ended(scenario, 'blocked', rollback?.requestId)
       const { id } = await client.startRun({ project: 'hello', branch, sha })
       await endAs(scenario, id, 'rolled_back')
-      // Blocked while it is being watched: it is taken back there and then.
-      const watched = await scenario.start(deploying({ version: '3', environment: 'blocked', bake: '5m' }))
-      const active = await until('it is watched', async () => {
-        const state = await client.getEnvironment('blocked')
-        return state.active?.runId === watched.id && state.current?.release.id === state.active.release.id && state.active
-      })
-      await client.block('blocked', { release: String(active.release.number), reason: 'leaks memory', rollback: true })
-      await endAs(scenario, watched.id, 'rolled_back')
       return { 'run-blocked': runWorkflow(id), 'environment-blocked': environmentWorkflowId('blocked') }
+    },
+  },
+  {
+    records: ['environment-blocked-in-bake'],
+    async drive({ scenario }) {
+      const { client } = scenario.system
+      await deploy(scenario, 'leaking', '1')
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'leaking', bake: '5m' }))
+      const active = await until('it is watched', async () => {
+        const state = await client.getEnvironment('leaking')
+        return state.active?.runId === id && state.current?.release.id === state.active.release.id && state.active
+      })
+      await client.block('leaking', { release: String(active.release.number), reason: 'leaks memory', rollback: true })
+      await endAs(scenario, id, 'rolled_back')
+      return { 'environment-blocked-in-bake': environmentWorkflowId('leaking') }
     },
   },
   {

@@ -50,7 +50,11 @@ export const recordedPaths = {
   'run-frozen': { end: 'succeeded', shows: ['"type":"waiting"', 'frozen until', 'EVENT_TYPE_TIMER_CANCELED'] },
   'run-blocked': { end: 'rolled_back', shows: ['is blocked in blocked by admin'] },
   'environment-frozen': { end: 'open', shows: ['findFreeze', 'the party', '"name":"freeze"', 'environment-records-first'] },
-  'environment-blocked': { end: 'open', shows: ['"name":"block"', 'leaks memory', '/undo-activate/', '/rollback"'] },
+  'environment-blocked': { end: 'open', shows: ['"name":"block"', 'leaks memory', '/rollback"'] },
+  'environment-blocked-in-bake': {
+    end: 'open',
+    shows: ['"name":"block"', 'EVENT_TYPE_ACTIVITY_TASK_CANCELED', '/undo-activate/'],
+  },
   'environment-continues-as-new': { end: 'open', shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW', 'far off'] },
   'environment-continued': { end: 'open', shows: ['far off', '"continuedExecutionRunId"', '"name":"person"'] },
   // Before what people ask for was recorded first.
