@@ -77,16 +77,19 @@ function printEnvironment(io: Io, environment: EnvironmentDetail, deployments: r
 
 /** In the order in which they go: what a person takes back first. */
 function printQueue(io: Io, { queue, rollbacks, frozen }: EnvironmentDetail): void {
+  const waits = frozen === undefined ? [] : [`waits: ${frozen.reason}`]
   const rows = [
-    ...rollbacks.map(({ release, to, actor, reason, force }) => [
-      release === undefined ? `rollback${to === undefined ? '' : ` to ${shortDigest(to)}`}` : `release ${String(release.number)}`,
-      `by ${cell(actor.name, 30)}`,
-      cell([...(force === true ? ['forced'] : []), ...(reason === undefined ? [] : [reason])].join(': '), 100),
-    ]),
+    ...rollbacks.map(({ release, to, actor, reason, force }) => {
+      const forced = force === true ? ['forced'] : waits
+      const says = [...(release === undefined ? [] : forced), ...(reason === undefined ? [] : [reason])]
+      const back = `rollback${to === undefined ? '' : ` to ${shortDigest(to)}`}`
+      const what = release === undefined ? back : `release ${String(release.number)}`
+      return [what, `by ${cell(actor.name, 30)}`, cell(says.join('; '), 160)]
+    }),
     ...queue.map(({ release, runId }) => [
       `release ${String(release.number)}`,
       `run ${runId}`,
-      cell(frozen === undefined ? 'waits for its turn' : `waits: ${frozen.reason}`, 100),
+      cell(waits[0] ?? 'waits for its turn', 100),
     ]),
   ]
   if (rows.length === 0) return

@@ -181,7 +181,7 @@ describe('what is held up is shown', () => {
     const lines = out.split('\n')
     expect(lines).toContain(`  serves release 2 ${two.image.digest}, provisional: its run has not settled`)
     expect(lines).toContain('  now: frozen until 2099-01-01 00:00 UTC (f-1 by ana: the party)')
-    expect(out).toMatch(/queue:\n {2}release 1 +by ana +forced: \S*red\n {2}release 3 +run \S+ +waits: frozen until 2099/)
+    expect(out).toMatch(/queue:\n {2}release 1 +by ana +forced; \S*red\n {2}release 3 +run \S+ +waits: frozen until 2099/)
     expect(out).toMatch(/freeze windows:\n {2}f-1 .*; next .*; by ana: the party\n {2}f-2 .*; over; by ana: the party\n/)
     expect(out).toMatch(/blocked:\n {2}release 1 {2}sha256:a{12} {2}by ana: \S*red\n/)
     expect(out).not.toContain('\u001b')

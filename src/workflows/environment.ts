@@ -33,6 +33,9 @@ import { acceptPerson, createPersonDesk, type PersonDesk } from './person-desk.t
 /** Heartbeat and grace: after this long, what a dead owner had begun is over. */
 const silenceMs = 20_000
 
+/** How long continuing as new waits for answers that are on their way. */
+const patienceMs = 10_000
+
 /**
  * The one owner of an environment: its queue, its history, its fencing number. It carries deployments out itself, one at
  * a time; being the environment's and not the run's, a deployment outlives the run that asked for it.
@@ -45,6 +48,8 @@ export function environment(input: EnvironmentInput): Promise<void> {
 async function own(input: EnvironmentInput): Promise<void> {
   // Said to a run is what is in the store; a queue can be looked at before its first deployment.
   const recordsFirst = patched('environment-records-first')
+  /** Answers and records that nothing waits for. */
+  let underWay = 0
   const waiting: EnvironmentMessage[] = []
   const owner: { state?: EnvironmentState; desk?: PersonDesk } = {}
 
@@ -80,6 +85,8 @@ async function own(input: EnvironmentInput): Promise<void> {
   for (;;) {
     await freezing.wait(() => rules.hasJob(state) || workflowInfo().continueAsNewSuggested)
     if (workflowInfo().continueAsNewSuggested) {
+      // What is on its way would be dropped, and its run would have to ask again.
+      if (recordsFirst) await condition(() => underWay === 0, patienceMs)
       await condition(allHandlersFinished)
       await continueAsNew<typeof environment>({ name: input.name, state })
     }
@@ -88,7 +95,7 @@ async function own(input: EnvironmentInput): Promise<void> {
       if (!rules.hasJob(state)) continue
     }
     try {
-      await work(state, { deployer, desk })
+      await work(state, { deployer, desk, tell })
     } catch (error) {
       // A fault of ours must not stop the environment: it becomes the answer.
       deployer.abandon(reasonOf(error))
@@ -138,11 +145,27 @@ async function own(input: EnvironmentInput): Promise<void> {
 
   /** If it fails, the next record carries it, too. */
   async function inBackground(recording: Promise<void>): Promise<void> {
+    underWay += 1
     try {
       await recording
     } catch (error) {
       log.warn('the state was not recorded', { environment: input.name, reason: reasonOf(error) })
+    } finally {
+      underWay -= 1
     }
+  }
+
+  /** Told in the background; if it gets lost, the run asks again. */
+  function tell(runId: string, answer: Answer): void {
+    underWay += 1
+    bookkeeping
+      .answerRun({ runId, answer })
+      .catch((error: unknown) => {
+        log.warn('an answer was not delivered', { runId, requestId: answer.requestId, reason: reasonOf(error) })
+      })
+      .finally(() => {
+        underWay -= 1
+      })
   }
 
   function tellQueue(): void {
@@ -151,8 +174,14 @@ async function own(input: EnvironmentInput): Promise<void> {
   }
 }
 
+interface Tools {
+  deployer: Deployer
+  desk: PersonDesk
+  tell(runId: string, answer: Answer): void
+}
+
 /** One job, to its end. */
-async function work(state: EnvironmentState, { deployer, desk }: { deployer: Deployer; desk: PersonDesk }): Promise<void> {
+async function work(state: EnvironmentState, { deployer, desk, tell }: Tools): Promise<void> {
   const job = rules.takeJob(state)
   if (job === undefined) return
   switch (job.type) {
@@ -193,11 +222,4 @@ async function load(name: string): Promise<EnvironmentState> {
   const { state, fence } = await bookkeeping.loadEnvironment({ environment: name })
   if (state === undefined) return rules.emptyEnvironment(name, fence)
   return { ...state, fence: Math.max(state.fence, fence) }
-}
-
-/** Told in the background; if it gets lost, the run asks again. */
-function tell(runId: string, answer: Answer): void {
-  bookkeeping.answerRun({ runId, answer }).catch((error: unknown) => {
-    log.warn('an answer was not delivered', { runId, requestId: answer.requestId, reason: reasonOf(error) })
-  })
 }
