@@ -48,15 +48,15 @@ export const recordedPaths = {
   'environment-first-deployment': { end: 'open', shows: ['stage', 'check', 'activate', 'verify', 'retire', '"type":"keep"'] },
   'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },
   'run-frozen': { end: 'succeeded', shows: ['"type":"waiting"', 'frozen until', 'EVENT_TYPE_TIMER_CANCELED'] },
-  'run-blocked': { end: 'rolled_back', shows: ['is blocked in blocked by admin'] },
-  'environment-frozen': { end: 'open', shows: ['findFreeze', 'the party', '"name":"freeze"', 'environment-records-first'] },
-  'environment-blocked': { end: 'open', shows: ['"name":"block"', 'leaks memory', '/rollback"'] },
+  'run-blocked': { end: 'rolled_back', shows: ['is blocked in blocked: it is the image of'] },
+  'environment-frozen': { end: 'open', shows: ['findFreeze', 'the party', 'unfreeze/token:admin/', 'environment-records-first'] },
+  'environment-blocked': { end: 'open', shows: ['block/token:admin/', 'leaks memory', '/rollback"'] },
   'environment-blocked-in-bake': {
     end: 'open',
-    shows: ['"name":"block"', 'EVENT_TYPE_ACTIVITY_TASK_CANCELED', '/undo-activate/'],
+    shows: ['block/token:admin/', 'EVENT_TYPE_ACTIVITY_TASK_CANCELED', '/undo-activate/'],
   },
   'environment-continues-as-new': { end: 'open', shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW', 'far off'] },
-  'environment-continued': { end: 'open', shows: ['far off', '"continuedExecutionRunId"', '"name":"person"'] },
+  'environment-continued': { end: 'open', shows: ['far off', '"state":{"name":"production"', '/retire'] },
   // Before what people ask for was recorded first.
   'environment-rollback-answered-first': {
     end: 'open',
