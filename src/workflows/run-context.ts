@@ -30,9 +30,7 @@ export interface RunContext {
   lose(workspace: LostWorkspace): void
 }
 
-export function createRunContext(
-  parts: Omit<RunContext, 'outcomes' | 'interruptions' | 'record' | 'lose' | 'hold'>,
-): RunContext {
+export function createRunContext(parts: Omit<RunContext, 'outcomes' | 'interruptions' | 'record' | 'lose' | 'hold'>): RunContext {
   let outcomes: Outcome[] = []
   let lost: LostWorkspace | undefined
 
