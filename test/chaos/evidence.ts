@@ -1,0 +1,87 @@
+/**
+ * What a chaos run is judged by: the world it ran in, and the ledger of what was done to it. The driver writes the ledger
+ * down as it goes and heals the world at the end; the checker reads both, with everything the world remembers.
+ */
+import type { Client } from '../../src/api/client.ts'
+import type { Store } from '../../src/store/store.ts'
+import type { ForgeDouble } from '../helpers/forge-double.ts'
+import type { RunningRegistry } from '../helpers/registry.ts'
+
+export interface World {
+  /** Everything of this world lies below it. */
+  directory: string
+  store: Store
+  client: Client
+  temporal: { address: string; namespace: string }
+  project: string
+  /** Steps append to `<notes>/effects`, one line each: `begin|end|undo RUN STEP ATTEMPT`. */
+  notes: string
+  forge: ForgeDouble
+  registry: RunningRegistry
+  environments: { name: string; url: string }[]
+  runners: { name: string; data: string; workspaces: string }[]
+  /** Plain values of secrets that steps were given and tried to print. */
+  canaries: string[]
+  /** The processes of Belay and of its far side that live now, by part. */
+  processes(): { part: string; pid: number }[]
+  /** What each part has printed, in all its lives. */
+  printed(): { part: string; text: string }[]
+}
+
+/** One signed post of a push, whatever became of it. */
+export interface Post {
+  at: number
+  deliveryId: string
+  branch: string
+  sha: string
+  /** Names of the pipelines that match this push; none: exactly one run, `skipped`. */
+  pipelines: string[]
+  /** Absent: no answer came. 200 and 202 name the run. */
+  status?: number
+  runId?: string
+}
+
+export interface Fault {
+  at: number
+  /** E.g. `kill runner-a`, `stop control-a`, `point dispatcher.acknowledge`, `wire registry 500`, `terminate run`. */
+  name: string
+  /** When the faulty thing was whole again. */
+  healedAt?: number
+  /** When a run or an environment was next seen to move, after healing began; for the table of recovery times. */
+  progressAt?: number
+}
+
+/** What a person asked for and was answered 2xx. */
+export interface Request {
+  at: number
+  kind: 'cancel' | 'rollback' | 'retry' | 'skip' | 'deploy'
+  runId?: string
+  environment?: string
+}
+
+export interface Ledger {
+  seed: number
+  commit: string
+  startedAt: number
+  /** From then on nothing was broken any more. */
+  healedAt?: number
+  posts: Post[]
+  requests: Request[]
+  faults: Fault[]
+}
+
+/** One broken promise: which, about what, and the facts. */
+export interface Violation {
+  /** `I1` … `I8`. */
+  invariant: string
+  about: string
+  facts: string
+}
+
+export interface Verdict {
+  violations: Violation[]
+  /** How much was looked at, by invariant: a check that looked at nothing proves nothing. */
+  looked: Record<string, number>
+  /** Runs by end, deployments by status, effects by kind. */
+  counts: Record<string, number>
+}
