@@ -1,6 +1,8 @@
 import { join } from 'node:path'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 import { tallyReporter } from './helpers/tally-reporter.ts'
+
+const chaosChecker = ['test/chaos/invariants/**/*.test.ts', 'test/chaos/{expected-lines,report}.test.ts']
 
 /**
  * unit: rooms, contracts and architecture, side by side. scenarios: whole paths with everything real, one after another.
@@ -17,7 +19,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['{src,workers}/**/*.test.ts', 'test/{architecture,contracts,docs,helpers,tooling}/**/*.test.ts'],
+          include: [
+            '{src,workers}/**/*.test.ts',
+            'test/{architecture,contracts,docs,helpers,tooling}/**/*.test.ts',
+            // What judges a chaos run; the runs themselves are faults.
+            ...chaosChecker,
+          ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
@@ -25,17 +32,18 @@ export default defineConfig({
         },
       },
       wholePaths('scenarios', ['test/{scenarios,replay}/**/*.test.ts', 'bench/**/*.test.ts'], 1),
-      ...(process.env['BELAY_LONG'] === '1' ? [wholePaths('faults', ['test/{floods,chaos}/**/*.test.ts'], 2)] : []),
+      ...(process.env['BELAY_LONG'] === '1' ? [wholePaths('faults', ['test/{floods,chaos}/**/*.test.ts'], 2, chaosChecker)] : []),
     ],
   },
 })
 
-function wholePaths(name: string, include: string[], groupOrder: number) {
+function wholePaths(name: string, include: string[], groupOrder: number, exclude: string[] = []) {
   return {
     extends: true as const,
     test: {
       name,
       include,
+      exclude: [...configDefaults.exclude, ...exclude],
       testTimeout: 300_000,
       hookTimeout: 180_000,
       fileParallelism: false,

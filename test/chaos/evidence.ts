@@ -14,10 +14,16 @@ export interface World {
   client: Client
   temporal: { address: string; namespace: string }
   project: string
+  /**
+   * For looking past the store's own port and the keeper's: the database and the logs as the servers open them, the keeper's
+   * directory, with its `state.json`.
+   */
+  places: { database: string | { url: string }; logs: string; keeper: string }
   /** Steps append to `<notes>/effects`, one line each: `begin|end|undo RUN STEP ATTEMPT`. */
   notes: string
   forge: ForgeDouble
   registry: RunningRegistry
+  /** Each serves the sample application of test/helpers, or nothing yet. */
   environments: { name: string; url: string }[]
   runners: { name: string; data: string; workspaces: string }[]
   /** Plain values of secrets that steps were given and tried to print. */
@@ -80,7 +86,7 @@ export interface Violation {
 
 export interface Verdict {
   violations: Violation[]
-  /** How much was looked at, by invariant: a check that looked at nothing proves nothing. */
+  /** How much was looked at, by invariant (`I4`) and by part of one (`I4 undos`): a check that looked at nothing proves nothing. */
   looked: Record<string, number>
   /** Runs by end, deployments by status, effects by kind. */
   counts: Record<string, number>

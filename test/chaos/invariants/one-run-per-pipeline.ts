@@ -1,0 +1,121 @@
+/** I1: each accepted delivery has exactly one run for each pipeline it matches, or one `skipped`; no run is without a trigger. */
+import type { Delivery } from '../../../src/domain/delivery.ts'
+import { groupBy } from '../collections.ts'
+import type { Post } from '../evidence.ts'
+import { createFinding, type Finding } from '../finding.ts'
+import type { Memory, RunMemory } from '../memory.ts'
+
+export function oneRunPerPipeline(memory: Memory): Finding {
+  const finding = createFinding('I1')
+  const { deliveries, runs, ledger } = memory
+  const posts = groupBy(ledger.posts, ({ deliveryId }) => deliveryId)
+  const rows = new Map(deliveries.map((delivery) => [delivery.deliveryId, delivery]))
+  /** Those that one trigger has made share its place in the sequence. */
+  const siblings = groupBy(runs, ({ run }) => String(run.sequence))
+  const claimed = new Set<string>()
+  const groupOf = ({ run }: RunMemory) => siblings.get(String(run.sequence)) ?? []
+
+  for (const post of ledger.posts) {
+    finding.look('posts')
+    if (isAccepted(post)) checkAnswer(post, rows.get(post.deliveryId))
+  }
+  for (const delivery of deliveries) {
+    finding.look('deliveries')
+    checkDelivery(delivery, posts.get(delivery.deliveryId)?.[0])
+  }
+  for (const run of runs) {
+    finding.look('runs')
+    if (!claimed.has(run.run.id)) checkUnclaimed(run)
+  }
+  return finding
+
+  function checkAnswer(post: Post, row: Delivery | undefined): void {
+    const about = `delivery ${post.deliveryId}`
+    if (row === undefined) return finding.blame(about, `answered ${String(post.status)}, and the store does not know it`)
+    const kept = runIdIn(row)
+    if (kept !== post.runId) {
+      finding.blame(about, `answered with run ${String(post.runId)}, and the store has run ${String(kept)} for it`)
+    }
+  }
+
+  function checkDelivery(delivery: Delivery, post: Post | undefined): void {
+    const about = `delivery ${delivery.deliveryId}`
+    if (post === undefined) return finding.blame(about, 'the store has it, and nobody posted it')
+    const first = runs.find(({ run }) => run.id === runIdIn(delivery))
+    if (first === undefined) return finding.blame(about, `has no run: the answer was ${JSON.stringify(delivery.answer)}`)
+    if (claimed.has(first.run.id)) return finding.blame(about, `shares run ${tell(first)} with another delivery`)
+    for (const { run } of groupOf(first)) claimed.add(run.id)
+    checkGroup(about, first, post.pipelines)
+  }
+
+  function checkGroup(about: string, first: RunMemory, pipelines: readonly string[]): void {
+    const group = groupOf(first)
+    const made = group.flatMap(nameOf).toSorted()
+    const told = `its pipelines are [${pipelines.join(', ')}], its runs ${group.map(tell).join(', ')}`
+    const isWhole = made.length === group.length && made.join() === pipelines.toSorted().join()
+    if (pipelines.length === 0) {
+      const [only] = group
+      const isRight = group.length === 1 && only !== undefined && (only.run.status === 'skipped' || wasCutBefore(only))
+      if (!isRight) finding.blame(about, `matches no pipeline, and its runs are ${group.map(tell).join(', ')}`)
+    } else if (wasCutBefore(first)) {
+      // Whoever cancels a run before it was compiled has no siblings of it started: docs/durability.md, Limits.
+      const others = group.filter((other) => other !== first).flatMap(nameOf)
+      const isRight = new Set(others).size === group.length - 1 && others.every((name) => pipelines.includes(name))
+      if (!isRight || group.length > pipelines.length) finding.blame(about, told)
+    } else if (!isWhole) finding.blame(about, told)
+  }
+
+  function checkUnclaimed(one: RunMemory): void {
+    const { run } = one
+    const about = `run ${tell(one)}`
+    const { source, branch, sha } = run.trigger
+    if (source === 'hook') return finding.blame(about, 'came by a hook, and no delivery in the store has it')
+    if (source === 'api') {
+      if (!ledger.requests.some(({ runId }) => runId === run.id)) finding.blame(about, 'was asked for by nobody')
+      return
+    }
+    for (const { run: other } of groupOf(one)) claimed.add(other.id)
+    const twin = runs.find(({ run: other }) => isSamePush(run, other) && !movedBetween(run, other))
+    if (twin !== undefined) finding.blame(about, `polling made it of the push to ${branch} that run ${tell(twin)} is of, too`)
+    const post = ledger.posts.find((posted) => posted.branch === branch && posted.sha === sha)
+    if (post !== undefined) checkGroup(about, one, post.pipelines)
+  }
+
+  function isSamePush(run: RunMemory['run'], other: RunMemory['run']): boolean {
+    const { branch, sha, source } = other.trigger
+    return other.sequence !== run.sequence && source !== 'api' && branch === run.trigger.branch && sha === run.trigger.sha
+  }
+
+  /** A hook that comes after polling has seen the branch move on is a run of its own: docs/durability.md, Limits. */
+  function movedBetween(one: RunMemory['run'], other: RunMemory['run']): boolean {
+    const [from, to] = [one.sequence, other.sequence].toSorted((a, b) => a - b)
+    return runs.some(({ run }) => {
+      const { branch, sha } = run.trigger
+      const isBetween = run.sequence > Number(from) && run.sequence < Number(to)
+      return isBetween && branch === one.trigger.branch && sha !== one.trigger.sha
+    })
+  }
+}
+
+function isAccepted({ status }: Post): boolean {
+  return status === 200 || status === 202
+}
+
+function runIdIn({ answer }: Delivery): string | undefined {
+  return 'run' in answer ? answer.run.id : undefined
+}
+
+function nameOf({ run }: RunMemory): string[] {
+  const name = run.pipelineName ?? run.pipeline
+  return name === undefined ? [] : [name]
+}
+
+/** Cancelled before it was compiled. */
+function wasCutBefore({ run, events }: RunMemory): boolean {
+  return run.status === 'cancelled' && !events.some(({ body }) => body.type === 'planned')
+}
+
+function tell(one: RunMemory): string {
+  const { run } = one
+  return `${run.id} (#${String(run.number)}, ${nameOf(one)[0] ?? 'no pipeline'}, ${run.status})`
+}

@@ -1,0 +1,82 @@
+import { expect, it } from 'vitest'
+import type { Ledger, Verdict } from './evidence.ts'
+import { renderReport } from './report.ts'
+
+const ledger: Ledger = {
+  seed: 7,
+  commit: 'abc1234',
+  startedAt: 1_000,
+  healedAt: 61_500,
+  posts: [
+    { at: 1_000, deliveryId: 'a', branch: 'main', sha: 'a', pipelines: ['one'], status: 202, runId: 'r' },
+    { at: 1_000, deliveryId: 'a', branch: 'main', sha: 'a', pipelines: ['one'], status: 200, runId: 'r' },
+    { at: 2_000, deliveryId: 'b', branch: 'main', sha: 'b', pipelines: [], status: 503 },
+    { at: 3_000, deliveryId: 'b', branch: 'main', sha: 'b', pipelines: [] },
+  ],
+  requests: [{ at: 5_000, kind: 'cancel', runId: 'r' }],
+  faults: [
+    { at: 10_000, name: 'stop control-a', healedAt: 20_000, progressAt: 22_000 },
+    { at: 30_000, name: 'kill runner-a', progressAt: 30_800 },
+    { at: 40_000, name: 'kill runner-a', progressAt: 44_000 },
+    { at: 50_000, name: 'kill runner-a', progressAt: 51_300 },
+    { at: 51_000, name: 'kill runner-a' },
+  ],
+}
+
+const verdict: Verdict = {
+  violations: [],
+  looked: { I1: 4, I4: 12, 'I4 undos': 2, I2: 3 },
+  counts: { 'runs succeeded': 12, 'runs cancelled': 1, 'deployments deployed': 3, 'effects begin': 24, 'effects end': 24 },
+}
+
+it('prints the run, its faults with their times of recovery, the counts, and what was looked at', () => {
+  expect(renderReport(ledger, verdict)).toBe(`chaos run
+seed                            7
+commit                    abc1234
+under faults               60.5 s
+posts               4, 2 answered
+requests of people              1
+faults                          5
+
+fault           count  recovery, median     max  not seen
+kill runner-a       4             1.3 s   4.0 s         1
+stop control-a      1            12.0 s  12.0 s         0
+
+run ended  count
+cancelled      1
+succeeded     12
+
+deployment  count
+deployed        3
+
+effect  count
+begin      24
+end        24
+
+looked at  count
+I1             4
+I2             3
+I4            12
+I4 undos       2
+
+no violation
+`)
+})
+
+it('names each violation with its facts', () => {
+  const violations = [
+    { invariant: 'I1', about: 'delivery a', facts: 'has no run' },
+    { invariant: 'I6', about: 'run r', facts: 'two\nlines' },
+  ]
+  expect(renderReport(ledger, { ...verdict, violations })).toMatch(
+    /\nviolations: 2\n {2}I1 delivery a\n {5}has no run\n {2}I6 run r\n {5}two\n {5}lines\n$/,
+  )
+})
+
+it('a fault that nothing was seen to recover from has no times, and a run that was not healed says so', () => {
+  const lost: Ledger = { seed: 1, commit: 'c', startedAt: 0, posts: [], requests: [], faults: [{ at: 1, name: 'wire registry 500' }] }
+  const text = renderReport(lost, { violations: [], looked: {}, counts: {} })
+  expect(text).toContain('under faults         never healed\n')
+  expect(text).toContain('wire registry 500      1                 -    -         1\n')
+  expect(text).not.toContain('run ended')
+})
