@@ -1,0 +1,214 @@
+import { describe, expect, it } from 'vitest'
+import type { EnvironmentRecord } from '../../../src/embedded/keeper/keeper-state.ts'
+import type { Plan } from '../../../src/domain/plan.ts'
+import type { UndoItem } from '../../../src/domain/run-event.ts'
+import type { RunEnd } from '../../../src/domain/run.ts'
+import { commandsStep, planOf } from '../../../src/runner/testing/plan.ts'
+import type { Run } from '../../../src/store/store.ts'
+import type { EnvironmentMemory, Memory } from '../memory.ts'
+import { effectsAreSingle } from './effects-are-single.ts'
+import { change, linesOf, smallWorlds, type SmallWorld } from './testing.ts'
+
+const openWorld = smallWorlds()
+
+const chain = planOf([
+  commandsStep('build', ['make'], { undo: undoOf('unmake') }),
+  commandsStep('check', ['check'], { needs: ['build'] }),
+])
+
+describe('commands: nothing to say of', () => {
+  it('steps that ended once', async () => {
+    const { small } = await one()
+    const finding = await effectsAreSingle(await remember(small))
+    expect(linesOf(finding.violations)).toEqual([])
+    expect(finding.looked).toMatchObject({ 'I4 commands': 4, 'I4 commit statuses': 1 })
+  })
+
+  it('a step that ended twice because it was interrupted between its end and its outcome', async () => {
+    const { small, run } = await one({ silent: true })
+    small.note(`begin ${run.id} build 1`, `end ${run.id} build 1`, `begin ${run.id} build 1`, `end ${run.id} build 1`)
+    await small.writeLog({ runId: run.id, epoch: 1 }, 'build line 1 of 1\n[belay] cut off: the runner was killed\n')
+    await small.writeLog({ runId: run.id, epoch: 2 }, 'build line 1 of 1\n')
+    expect(await judge(small)).toEqual([])
+  })
+
+  it('a finished step that runs again as a new attempt, where its workspace was lost', async () => {
+    const { small, run } = await one({ silent: true })
+    await small.tell(run, [
+      { type: 'workspace', runner: 'runner-a', epoch: 1, status: 'lost' },
+      { type: 'step', change: change('build', 'running', { attempt: 2, epoch: 2 }) },
+    ])
+    small.note(`begin ${run.id} build 1`, `end ${run.id} build 1`, `begin ${run.id} check 1`, `begin ${run.id} build 2`, `end ${run.id} build 2`)
+    expect(await judge(small)).toEqual([])
+  })
+})
+
+describe('commands: says that', () => {
+  it.each<[string, string[], string]>([
+    ['a step ended twice and was never interrupted', ['begin build 1', 'end build 1', 'begin build 1', 'end build 1'], 'ended 2 times; it ran under the epochs [1]'],
+    ['a step ended more often than it began', ['end build 1'], 'began 0 times and ended 1 times'],
+    ['a step that the plan does not have', ['begin other 1', 'end other 1'], 'ran, and the plan has no step other/1'],
+    [
+      'a finished step began again',
+      ['begin build 1', 'end build 1', 'begin check 1', 'begin build 1'],
+      'ended at attempt 1, check began after it, and it began again at attempt 1',
+    ],
+    [
+      'a finished step began again as a new attempt, and no workspace was lost',
+      ['begin build 1', 'end build 1', 'begin check 1', 'begin build 2', 'end build 2'],
+      'ended at attempt 1, check began after it, and it began again at attempt 2',
+    ],
+  ])('%s', async (_, notes, facts) => {
+    const { small, run } = await one({ silent: true })
+    small.note(...notes.map((line) => line.replace(' ', ` ${run.id} `)))
+    expect((await judge(small)).join('\n')).toContain(facts)
+  })
+
+  it('a step that had succeeded ran again under a later epoch, by the events', async () => {
+    const { small, run } = await one()
+    await small.tell(run, [{ type: 'step', change: change('build', 'running', { attempt: 2, epoch: 2 }) }])
+    expect(await judge(small)).toEqual([`I4 run ${run.id}, step build: succeeded at attempt 1 under epoch 1, and ran again at attempt 2 under epoch 2`])
+    small.ledger.requests.push({ at: 1, kind: 'retry', runId: run.id })
+    expect(await judge(small)).toEqual([])
+  })
+
+  it('a step succeeded at two attempts', async () => {
+    const { small, run } = await one({
+      silent: true,
+      changes: [change('build', 'succeeded'), change('build', 'succeeded', { attempt: 2 })],
+    })
+    expect(await judge(small)).toEqual([`I4 run ${run.id}, step build: succeeded at the attempts 1, 2`])
+  })
+
+  it('a line is torn, or of a run that nobody knows', async () => {
+    const { small } = await one()
+    small.note('begin half', 'begin 0a0a0a0a-0000-4000-8000-000000000000 build 1')
+    expect(await judge(small)).toEqual([
+      'I4 the notes: a line that no step writes whole: "begin half"',
+      'I4 run 0a0a0a0a-0000-4000-8000-000000000000: steps of it ran, and the store does not know it',
+    ])
+  })
+})
+
+describe('undos', () => {
+  it('one that was run, even twice, is right', async () => {
+    const { small, run } = await one({ end: 'rolled_back', undo: 'done' })
+    small.note(`undo ${run.id} build 1`, `undo ${run.id} build 2`)
+    const finding = await effectsAreSingle(await remember(small))
+    expect([linesOf(finding.violations), finding.looked['I4 undos']]).toEqual([[], 1])
+  })
+
+  it.each<[string, UndoItem['status'], boolean, string]>([
+    ['done by the run, and not at the far side', 'done', false, 'is done by the run, and the far side saw nothing of it'],
+    ['run though it was discharged', 'discharged', true, 'was run, and is discharged by the run'],
+    ['owed for ever', 'owed', false, 'is still owed, and the run has ended'],
+  ])('says that one was %s', async (_, status, ran, facts) => {
+    const { small, run } = await one({ undo: status })
+    if (ran) small.note(`undo ${run.id} build 1`)
+    expect((await judge(small)).join('\n')).toContain(`I4 run ${run.id}, undo of build: ${facts}`)
+  })
+
+  it('says that one was run that was never owed', async () => {
+    const { small, run } = await one()
+    small.note(`undo ${run.id} check 1`)
+    expect(await judge(small)).toEqual([`I4 run ${run.id}, undo of check: was run, and the run never owed it`])
+  })
+})
+
+describe('commit statuses', () => {
+  it.each<[RunEnd, string]>([
+    ['succeeded', 'success'],
+    ['failed', 'failure'],
+    ['rolled_back', 'failure'],
+    ['errored', 'error'],
+    ['cancelled', 'error'],
+    ['rollback_failed', 'error'],
+  ])('of a run that ended %s the last word is %s', async (end, state) => {
+    const { small, run } = await one({ end, told: [] })
+    await tellForge(small, run, 'pending', state)
+    expect(await judge(small)).toEqual([])
+    await tellForge(small, run, 'pending')
+    expect((await judge(small)).join('\n')).toMatch(new RegExp(`the last word was pending .*run ${run.id} ended ${end}\n.*is pending for ever`))
+  })
+
+  it('says that one was never told, or is that of an older run', async () => {
+    const { small, run } = await one({ told: [] })
+    expect(await judge(small)).toEqual([`I4 commit status ${run.trigger.sha} belay/one: was never told; run ${run.id} ended succeeded`])
+    await tellForge(small, { ...run, id: 'older' }, 'success')
+    expect((await judge(small)).join()).toContain('the last word was success')
+  })
+
+  it('a run without a pipeline is overtaken by a newer one of its commit that has one', async () => {
+    const { small, run } = await one()
+    const [older] = await small.deliver({ sha: run.trigger.sha, pipelines: ['one'] })
+    await small.store.runs.finish(String(older?.id), { status: 'skipped', at: 1 }, [])
+    expect((await judge(small)).join()).toContain(`commit status ${run.trigger.sha} belay: was never told`)
+    const [newest] = (await small.deliver({ sha: run.trigger.sha, pipelines: ['one'] })).slice(-1)
+    if (newest !== undefined) await small.carryOut(newest, { plan: chain })
+    if (newest !== undefined) await tellForge(small, newest, 'success')
+    expect(await judge(small)).toEqual([])
+  })
+})
+
+describe('deployments, by the keeper', () => {
+  const operation = (fence: number, operationId: string) => ({ fence, operationId, answer: {} })
+
+  it.each<[string, EnvironmentRecord['answered'], number, string[]]>([
+    ['each once, under rising numbers', [operation(1, 'd1/stage'), operation(2, 'd1/activate')], 2, []],
+    ['one twice', [operation(1, 'd1/stage'), operation(2, 'd1/stage')], 2, ['carried d1/stage out 2 times, under the numbers 1, 2']],
+    ['one under an old number', [operation(2, 'd2/stage'), operation(1, 'd1/stage')], 2, ['carried d1/stage out under an old number, 1']],
+    ['one that the store never gave a number for', [operation(3, 'd3/stage')], 2, ['the keeper saw number 3, and the store knows 2']],
+  ])('%s', async (_, answered, fence, facts) => {
+    const { small } = await one()
+    const keeper: EnvironmentRecord = { fence: answered.at(-1)?.fence ?? 0, answered, instances: [], upstreams: [] }
+    const environment: EnvironmentMemory = { name: 'production', fence, deployments: [], owner: { silent: '' }, edge: { silent: '' }, keeper }
+    const finding = await effectsAreSingle({ ...(await remember(small)), environments: [environment] })
+    expect(finding.violations.map((violation) => violation.facts)).toEqual(facts)
+    expect(finding.looked['I4 operations']).toBe(answered.length)
+  })
+})
+
+function undoOf(line: string) {
+  const commands = { lines: [line], shell: 'sh' as const, workingDirectory: '.' }
+  return { commands, env: {}, timeoutMs: 1_000, attempts: 1 }
+}
+
+interface One {
+  end: RunEnd
+  undo: UndoItem['status']
+  silent: boolean
+  changes: Parameters<SmallWorld['carryOut']>[1] extends { changes?: infer Changes } | undefined ? Changes : never
+  plan: Plan
+  told: string[]
+}
+
+/** A world with one run that has ended, and whose forge knows. */
+async function one(spec: Partial<One> = {}): Promise<{ small: SmallWorld; run: Run }> {
+  const small = await openWorld()
+  const [run] = await small.deliver()
+  if (run === undefined) throw new Error('no run')
+  const { end = 'succeeded', undo, told = [], ...rest } = spec
+  const item = { step: 'build', does: 'unmake' }
+  const undos: UndoItem[] = undo === undefined ? [] : [{ ...item, status: 'running' }, { ...item, status: undo }]
+  await small.carryOut(run, { plan: chain, ...rest, end, undo: undos })
+  const isTold = spec.told === undefined && end === 'succeeded'
+  await tellForge(small, run, ...(isTold ? ['success'] : told))
+  if (spec.told === undefined && end !== 'succeeded') await tellForge(small, run, 'failure')
+  return { small, run }
+}
+
+async function tellForge({ world }: SmallWorld, run: Pick<Run, 'id' | 'trigger'>, ...states: string[]): Promise<void> {
+  for (const state of states) {
+    const body = { state, context: 'belay/one', description: `Run ${state}`, target_url: `http://belay.test/api/v1/runs/${run.id}` }
+    const response = await fetch(`${world.forge.url}/repos/a/b/statuses/${run.trigger.sha}`, { method: 'POST', body: JSON.stringify(body) })
+    expect(response.status).toBe(201)
+  }
+}
+
+async function judge(small: SmallWorld): Promise<string[]> {
+  return linesOf((await effectsAreSingle(await remember(small))).violations)
+}
+
+function remember(small: SmallWorld): Promise<Memory> {
+  return small.remember()
+}

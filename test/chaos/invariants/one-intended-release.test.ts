@@ -1,0 +1,165 @@
+import { createServer, type Server } from 'node:http'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Deployment, EnvironmentState, Served } from '../../../src/domain/environment.ts'
+import { emptyEnvironment } from '../../../src/domain/environment-rules.ts'
+import type { ReleaseRef } from '../../../src/domain/release.ts'
+import type { RunEnd } from '../../../src/domain/run.ts'
+import type { EnvironmentRecord } from '../../../src/embedded/keeper/keeper-state.ts'
+import type { Run } from '../../../src/store/store.ts'
+import { makeReleaseRef } from '../../contracts/store/samples.ts'
+import type { EnvironmentMemory } from '../memory.ts'
+import { oneIntendedRelease } from './one-intended-release.ts'
+import { linesOf, smallWorlds, type SmallWorld } from './testing.ts'
+
+const openWorld = smallWorlds()
+const name = 'production'
+const edges: Server[] = []
+
+afterEach(async () => {
+  for (const edge of edges.splice(0)) await new Promise((resolve) => edge.close(resolve))
+})
+
+describe('nothing to say of', () => {
+  it('an environment that serves the newest kept release, by the word of all four', async () => {
+    const { small, memory } = await good()
+    const finding = oneIntendedRelease({ ...(await small.remember()), environments: [memory] })
+    expect(linesOf(finding.violations)).toEqual([])
+    expect(finding.looked).toEqual({ I3: 3, 'I3 environments': 1, 'I3 deployments': 2 })
+  })
+
+  it('an environment to which nothing was ever deployed', async () => {
+    const small = await openWorld()
+    small.world.environments = [{ name, url: await serveEdge('', 503) }]
+    expect(linesOf(oneIntendedRelease(await small.remember()).violations)).toEqual([])
+  })
+
+  it('a release of a failed run that a person has put back, and one of a run that could not be taken back', async () => {
+    const { small, memory } = await good('failed')
+    const byPerson = { ...memory.deployments.at(-1), runId: undefined, actor: { id: 'token:a', name: 'a' } } as Deployment
+    const put = { ...memory, deployments: [...memory.deployments.slice(0, -1), byPerson] }
+    expect(await judge(small, put)).toEqual([])
+    const stuck = await good('rollback_failed')
+    const history = stuck.memory.recorded?.history.map((served) => ({ ...served, status: served.requestId === 'r2' ? ('undone' as const) : served.status })) ?? []
+    expect(await judge(stuck.small, withState(stuck.memory, { history }))).toEqual([])
+  })
+})
+
+describe('says that', () => {
+  it('two deployments overlap', async () => {
+    const { small, memory } = await good()
+    const [first, second] = memory.deployments
+    const deployments = [{ ...first, endedAt: Number(second?.startedAt) + 1 } as Deployment, second as Deployment]
+    expect((await judge(small, { ...memory, deployments })).join()).toContain('deployments overlap: deploy d1')
+  })
+
+  it('a deployment has not ended, by its row or by the state', async () => {
+    const { small, memory } = await good()
+    const { endedAt: _endedAt, ...open } = memory.deployments.at(-1) as Deployment
+    const deployments = [...memory.deployments.slice(0, -1), { ...open, status: 'running' as const }]
+    const said = await judge(small, { ...withState(memory, { active: { ...open, status: 'running' } }), deployments })
+    expect(said.join('\n')).toMatch(/a deployment has not ended: deploy d2 \(running.*\n.*its state has a deployment in progress: deploy d2/)
+  })
+
+  it.each<[string, (memory: EnvironmentMemory) => EnvironmentMemory, string]>([
+    ['the keeper serves another release', (memory) => withKeeper(memory, { active: 'sha256:other' }), 'the keeper serves sha256:other, and the state says sha256:'],
+    ['the keeper serves nothing', ({ keeper: _keeper, ...rest }) => rest, 'the keeper serves undefined, and the state says'],
+    ['the edge is silent', (memory) => ({ ...memory, edge: { silent: 'fetch failed' } }), 'its edge does not serve: fetch failed'],
+    ['the edge answers 503', (memory) => ({ ...memory, edge: { said: { status: 503, instance: '' } } }), 'its edge does not serve: 503'],
+    ['another instance answers', (memory) => ({ ...memory, edge: { said: { status: 200, instance: 'stranger' } } }), 'its edge serves undefined (200 from instance "stranger")'],
+    ['its workflow does not answer', (memory) => ({ ...memory, owner: { silent: 'no worker' } }), 'its workflow does not answer: no worker'],
+    ['its workflow says something else', (memory) => ({ ...memory, owner: { said: emptyEnvironment(name, 9) } }), 'its workflow says nothing is current, and the store release 2'],
+    [
+      'its workflow has more to do',
+      (memory) => ({ ...memory, owner: { said: { ...(memory.recorded as EnvironmentState), undos: ['x'] } } }),
+      'its workflow still has 1 requests',
+    ],
+    [
+      'an older release serves than the newest that is kept',
+      (memory) => withCurrent(memory, memory.recorded?.history[0]),
+      'release 1 (d1) is current, and the newest kept one is 2 (d2)',
+    ],
+    [
+      'what serves was taken back',
+      (memory) => withState(memory, { history: (memory.recorded?.history ?? []).map((served, index) => (index === 1 ? { ...served, status: 'undone' } : served)) }),
+      'release 2 (d2) is current, and the newest kept one is 1 (d1)',
+    ],
+  ])('%s', async (_, change, facts) => {
+    const { small, memory } = await good()
+    expect((await judge(small, change(memory))).join('\n')).toContain(facts)
+  })
+
+  it.each<RunEnd>(['failed', 'errored', 'cancelled', 'rolled_back'])('the release of a run that ended %s serves', async (end) => {
+    const { small, memory, second } = await good(end)
+    expect(await judge(small, memory)).toEqual([`I3 environment production: serves release 2, whose run ${second.id} ended ${end}`])
+  })
+
+  it('something is served where nothing is deployed', async () => {
+    const small = await openWorld()
+    small.world.environments = [{ name, url: await serveEdge('stranger', 200) }]
+    expect(linesOf(oneIntendedRelease(await small.remember()).violations)).toEqual(['I3 environment production: nothing is deployed, and its edge serves'])
+  })
+})
+
+async function judge(small: SmallWorld, memory: EnvironmentMemory): Promise<string[]> {
+  return linesOf(oneIntendedRelease({ ...(await small.remember()), environments: [memory] }).violations)
+}
+
+/** Two releases, one after the other; the second serves. All of it in the real store, the keeper's file and a real edge. */
+async function good(end: RunEnd = 'succeeded'): Promise<{ small: SmallWorld; memory: EnvironmentMemory; second: Run }> {
+  const small = await openWorld()
+  const [first] = await small.deliver()
+  const [second] = await small.deliver()
+  if (first === undefined || second === undefined) throw new Error('no runs')
+  await small.carryOut(first)
+  await small.carryOut(second, { end })
+  const releases = [makeReleaseRef(first, 1), makeReleaseRef(second, 2)]
+  const deployments = releases.map((release, index) => deploymentOf(release, index + 1))
+  const history = deployments.map(({ id: deploymentId, release, requestId }): Served => ({ release, deploymentId, requestId, status: 'kept', at: 1 }))
+  const [, newest] = releases
+  if (newest === undefined) throw new Error('no release')
+  const state = { ...emptyEnvironment(name, 9), history, current: { release: newest, deploymentId: 'd2' } }
+  for (const deployment of deployments) await small.store.environments.record(state, deployment)
+  writeFileSync(join(small.world.places.keeper, 'state.json'), JSON.stringify({ version: 1, environments: { [name]: keeperOf(newest) } }))
+  small.world.environments = [{ name, url: await serveEdge('i2', 200) }]
+  const [memory] = (await small.remember()).environments
+  if (memory === undefined) throw new Error('no environment')
+  return { small, memory, second }
+}
+
+function deploymentOf(release: ReleaseRef, n: number): Deployment {
+  const times = { startedAt: n * 1_000, endedAt: n * 1_000 + 900 }
+  return { id: `d${String(n)}`, environment: name, kind: 'deploy', release, requestId: `r${String(n)}`, runId: release.runId, status: 'deployed', ...times }
+}
+
+function keeperOf({ image }: ReleaseRef): EnvironmentRecord {
+  const flags = { activated: true, stopping: false, parked: false, restarts: 0, startedAt: 1, port: 1, log: 'log' }
+  const instance = { id: 'i2', digest: image.digest, directory: 'app', workingDirectory: 'app', command: ['app'], ...flags }
+  return { fence: 9, answered: [], instances: [instance], active: image.digest, upstreams: [] }
+}
+
+function withState(memory: EnvironmentMemory, change: Partial<EnvironmentState>): EnvironmentMemory {
+  const recorded = { ...emptyEnvironment(name, 9), ...memory.recorded, ...change }
+  const { active: _active, ...said } = recorded
+  return { ...memory, recorded, owner: { said } }
+}
+
+function withCurrent(memory: EnvironmentMemory, served: Served | undefined): EnvironmentMemory {
+  if (served === undefined) throw new Error('nothing was served')
+  const { release, deploymentId } = served
+  return withState(memory, { current: { release, deploymentId } })
+}
+
+function withKeeper(memory: EnvironmentMemory, change: Partial<EnvironmentRecord>): EnvironmentMemory {
+  return memory.keeper === undefined ? memory : { ...memory, keeper: { ...memory.keeper, ...change } }
+}
+
+/** As the sample application behind an edge answers. */
+async function serveEdge(instance: string, status: number): Promise<string> {
+  const server = createServer((request, response) => response.writeHead(status).end(request.url === '/env?name=BELAY_INSTANCE' ? instance : ''))
+  edges.push(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  return `http://127.0.0.1:${String(typeof address === 'object' ? address?.port : address)}`
+}
