@@ -64,6 +64,6 @@ function toRow(row: Record<string, unknown>): Row {
 
 function toCell(value: unknown): string | Buffer | null {
   if (value === null || value === undefined) return null
-  if (value instanceof Uint8Array) return Buffer.from(value)
+  if (value instanceof ArrayBuffer || value instanceof Uint8Array) return Buffer.from(value as Uint8Array)
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
