@@ -18,7 +18,11 @@ export interface Effects {
 
 export function readEffects(notes: string): Effects {
   const file = join(notes, 'effects')
-  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter((line) => line !== '') : []
+  const lines = existsSync(file)
+    ? readFileSync(file, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+    : []
   const parsed = lines.map((line) => ({ line, effect: parseEffect(line) }))
   return {
     lines: parsed.flatMap(({ effect }) => effect ?? []),

@@ -19,9 +19,17 @@ it('the command stands in one line and has no single quote, so that a pipeline c
 describe('reading them', () => {
   it.each<[string, string, ReturnType<typeof readLines>]>([
     ['all of them', text(whole), { whole: 12, count: 12 }],
-    ['among lines of others', `$ make\n${text(whole.slice(0, 3))}[belay] kept 1 artifact\nbuilder: fine\n${text(whole.slice(3))}`, { whole: 12, count: 12 }],
+    [
+      'among lines of others',
+      `$ make\n${text(whole.slice(0, 3))}[belay] kept 1 artifact\nbuilder: fine\n${text(whole.slice(3))}`,
+      { whole: 12, count: 12 },
+    ],
     ['a part of them', text(whole.slice(0, 3)), { whole: 3, count: 12 }],
-    ['a part with a torn line', `${text(whole.slice(0, 3))}build line 4 o\n[belay] cut off: the runner was killed\n`, { whole: 3, count: 12 }],
+    [
+      'a part with a torn line',
+      `${text(whole.slice(0, 3))}build line 4 o\n[belay] cut off: the runner was killed\n`,
+      { whole: 3, count: 12 },
+    ],
     ['a torn line that looks like a whole one', `${text(whole.slice(0, 3))}build line 4 of 1`, { whole: 3, count: 12 }],
     ['a torn first line', 'build li', { whole: 0 }],
     ['nothing', '', { whole: 0 }],

@@ -39,7 +39,11 @@ export function readLines(step: string, text: string): Printed {
     const isTorn = isLast && (index === undefined || line !== next) && isBeginning(line, step, seen + 1, count)
     if (isTorn) break
     if (index === undefined || line !== next) {
-      return { whole: seen, ...(count === undefined ? {} : { count }), fault: `after line ${String(seen)} comes ${JSON.stringify(line)}` }
+      return {
+        whole: seen,
+        ...(count === undefined ? {} : { count }),
+        fault: `after line ${String(seen)} comes ${JSON.stringify(line)}`,
+      }
     }
     count = Number(total)
     seen += 1

@@ -4,7 +4,10 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Every entry below the directory; no link is followed, and nothing below a path that `skip` names is looked at. */
-export async function* walk(directory: string, skip: ReadonlySet<string> = new Set()): AsyncGenerator<{ path: string; entry: Dirent }> {
+export async function* walk(
+  directory: string,
+  skip: ReadonlySet<string> = new Set(),
+): AsyncGenerator<{ path: string; entry: Dirent }> {
   if (skip.has(directory)) return
   for (const entry of await listEntries(directory)) {
     const path = join(directory, entry.name)

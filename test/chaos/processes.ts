@@ -45,7 +45,11 @@ export function withDescendants(pids: readonly number[], processes: readonly See
 /** TCP ports that it listens on. */
 export function listeningPorts(pid: number): number[] {
   const sockets = new Set(readNames(`/proc/${String(pid)}/fd`).map((fd) => readLink(`/proc/${String(pid)}/fd/${fd}`)))
-  const rows = ['tcp', 'tcp6'].flatMap((table) => read(`/proc/${String(pid)}/net/${table}`).split('\n').slice(1))
+  const rows = ['tcp', 'tcp6'].flatMap((table) =>
+    read(`/proc/${String(pid)}/net/${table}`)
+      .split('\n')
+      .slice(1),
+  )
   return rows.flatMap((row) => {
     const [, local = '', , state, , , , , , inode] = row.trim().split(/\s+/)
     return state === '0A' && sockets.has(`socket:[${String(inode)}]`) ? [Number.parseInt(local.split(':')[1] ?? '', 16)] : []

@@ -74,7 +74,14 @@ it('names each violation with its facts', () => {
 })
 
 it('a fault that nothing was seen to recover from has no times, and a run that was not healed says so', () => {
-  const lost: Ledger = { seed: 1, commit: 'c', startedAt: 0, posts: [], requests: [], faults: [{ at: 1, name: 'wire registry 500' }] }
+  const lost: Ledger = {
+    seed: 1,
+    commit: 'c',
+    startedAt: 0,
+    posts: [],
+    requests: [],
+    faults: [{ at: 1, name: 'wire registry 500' }],
+  }
   const text = renderReport(lost, { violations: [], looked: {}, counts: {} })
   expect(text).toContain('under faults         never healed\n')
   expect(text).toContain('wire registry 500      1                 -    -         1\n')

@@ -35,7 +35,9 @@ function aboutRun({ seed, commit, startedAt, healedAt, posts, requests, faults }
 /** From the fault until a run or an environment was seen to move again. */
 function faultRows(faults: readonly Fault[]): string[][] {
   return inOrder([...groupBy(faults, ({ name }) => name)].map(([name, group]) => [name, group] as const)).map(([name, group]) => {
-    const times = group.flatMap(({ at, progressAt }) => (progressAt === undefined ? [] : [progressAt - at])).toSorted((a, b) => a - b)
+    const times = group
+      .flatMap(({ at, progressAt }) => (progressAt === undefined ? [] : [progressAt - at]))
+      .toSorted((a, b) => a - b)
     const unseen = group.length - times.length
     return [name, String(group.length), seconds(median(times)), seconds(times.at(-1)), String(unseen)]
   })

@@ -73,12 +73,12 @@ export async function openTemporalView({ address, namespace }: World['temporal']
   }
 }
 
-/** Of a task that fails again and again Temporal writes the first failure down, and counts the rest. */
+/** Of a task that fails again and again Temporal writes the first failure down, counts the rest, and shows the try under way. */
 function findStuck({ events }: History, attempt: number): string | undefined {
-  const newest = events?.at(-1)
+  const newest = events?.findLast(
+    (event) => !event.workflowTaskScheduledEventAttributes && !event.workflowTaskStartedEventAttributes,
+  )
   const failed = newest?.workflowTaskFailedEventAttributes
-  if (failed !== null && failed !== undefined) {
-    return `its newest event says that a workflow task failed: ${failed.failure?.message ?? 'without a word'}`
-  }
+  if (failed) return `its newest event says that a workflow task failed: ${failed.failure?.message ?? 'without a word'}`
   return attempt > 2 ? `its workflow task is tried for the ${String(attempt)}th time` : undefined
 }

@@ -38,14 +38,24 @@ describe('commands: nothing to say of', () => {
       { type: 'workspace', runner: 'runner-a', epoch: 1, status: 'lost' },
       { type: 'step', change: change('build', 'running', { attempt: 2, epoch: 2 }) },
     ])
-    small.note(`begin ${run.id} build 1`, `end ${run.id} build 1`, `begin ${run.id} check 1`, `begin ${run.id} build 2`, `end ${run.id} build 2`)
+    small.note(
+      `begin ${run.id} build 1`,
+      `end ${run.id} build 1`,
+      `begin ${run.id} check 1`,
+      `begin ${run.id} build 2`,
+      `end ${run.id} build 2`,
+    )
     expect(await judge(small)).toEqual([])
   })
 })
 
 describe('commands: says that', () => {
   it.each<[string, string[], string]>([
-    ['a step ended twice and was never interrupted', ['begin build 1', 'end build 1', 'begin build 1', 'end build 1'], 'ended 2 times; it ran under the epochs [1]'],
+    [
+      'a step ended twice and was never interrupted',
+      ['begin build 1', 'end build 1', 'begin build 1', 'end build 1'],
+      'ended 2 times; it ran under the epochs [1]',
+    ],
     ['a step ended more often than it began', ['end build 1'], 'began 0 times and ended 1 times'],
     ['a step that the plan does not have', ['begin other 1', 'end other 1'], 'ran, and the plan has no step other/1'],
     [
@@ -67,7 +77,9 @@ describe('commands: says that', () => {
   it('a step that had succeeded ran again under a later epoch, by the events', async () => {
     const { small, run } = await one()
     await small.tell(run, [{ type: 'step', change: change('build', 'running', { attempt: 2, epoch: 2 }) }])
-    expect(await judge(small)).toEqual([`I4 run ${run.id}, step build: succeeded at attempt 1 under epoch 1, and ran again at attempt 2 under epoch 2`])
+    expect(await judge(small)).toEqual([
+      `I4 run ${run.id}, step build: succeeded at attempt 1 under epoch 1, and ran again at attempt 2 under epoch 2`,
+    ])
     small.ledger.requests.push({ at: 1, kind: 'retry', runId: run.id })
     expect(await judge(small)).toEqual([])
   })
@@ -128,12 +140,16 @@ describe('commit statuses', () => {
     await tellForge(small, run, 'pending', state)
     expect(await judge(small)).toEqual([])
     await tellForge(small, run, 'pending')
-    expect((await judge(small)).join('\n')).toMatch(new RegExp(`the last word was pending .*run ${run.id} ended ${end}\n.*is pending for ever`))
+    expect((await judge(small)).join('\n')).toMatch(
+      new RegExp(`the last word was pending .*run ${run.id} ended ${end}\n.*is pending for ever`),
+    )
   })
 
   it('says that one was never told, or is that of an older run', async () => {
     const { small, run } = await one({ told: [] })
-    expect(await judge(small)).toEqual([`I4 commit status ${run.trigger.sha} belay/one: was never told; run ${run.id} ended succeeded`])
+    expect(await judge(small)).toEqual([
+      `I4 commit status ${run.trigger.sha} belay/one: was never told; run ${run.id} ended succeeded`,
+    ])
     await tellForge(small, { ...run, id: 'older' }, 'success')
     expect((await judge(small)).join()).toContain('the last word was success')
   })
@@ -155,13 +171,35 @@ describe('deployments, by the keeper', () => {
 
   it.each<[string, EnvironmentRecord['answered'], number, string[]]>([
     ['each once, under rising numbers', [operation(1, 'd1/stage'), operation(2, 'd1/activate')], 2, []],
-    ['one twice', [operation(1, 'd1/stage'), operation(2, 'd1/stage')], 2, ['carried d1/stage out 2 times, under the numbers 1, 2']],
-    ['one under an old number', [operation(2, 'd2/stage'), operation(1, 'd1/stage')], 2, ['carried d1/stage out under an old number, 1']],
-    ['one that the store never gave a number for', [operation(3, 'd3/stage')], 2, ['the keeper saw number 3, and the store knows 2']],
+    [
+      'one twice',
+      [operation(1, 'd1/stage'), operation(2, 'd1/stage')],
+      2,
+      ['carried d1/stage out 2 times, under the numbers 1, 2'],
+    ],
+    [
+      'one under an old number',
+      [operation(2, 'd2/stage'), operation(1, 'd1/stage')],
+      2,
+      ['carried d1/stage out under an old number, 1'],
+    ],
+    [
+      'one that the store never gave a number for',
+      [operation(3, 'd3/stage')],
+      2,
+      ['the keeper saw number 3, and the store knows 2'],
+    ],
   ])('%s', async (_, answered, fence, facts) => {
     const { small } = await one()
     const keeper: EnvironmentRecord = { fence: answered.at(-1)?.fence ?? 0, answered, instances: [], upstreams: [] }
-    const environment: EnvironmentMemory = { name: 'production', fence, deployments: [], owner: { silent: '' }, edge: { silent: '' }, keeper }
+    const environment: EnvironmentMemory = {
+      name: 'production',
+      fence,
+      deployments: [],
+      owner: { silent: '' },
+      edge: { silent: '' },
+      keeper,
+    }
     const finding = await effectsAreSingle({ ...(await remember(small)), environments: [environment] })
     expect(finding.violations.map((violation) => violation.facts)).toEqual(facts)
     expect(finding.looked['I4 operations']).toBe(answered.length)
@@ -189,7 +227,13 @@ async function one(spec: Partial<One> = {}): Promise<{ small: SmallWorld; run: R
   if (run === undefined) throw new Error('no run')
   const { end = 'succeeded', undo, told = [], ...rest } = spec
   const item = { step: 'build', does: 'unmake' }
-  const undos: UndoItem[] = undo === undefined ? [] : [{ ...item, status: 'running' }, { ...item, status: undo }]
+  const undos: UndoItem[] =
+    undo === undefined
+      ? []
+      : [
+          { ...item, status: 'running' },
+          { ...item, status: undo },
+        ]
   await small.carryOut(run, { plan: chain, ...rest, end, undo: undos })
   const isTold = spec.told === undefined && end === 'succeeded'
   await tellForge(small, run, ...(isTold ? ['success'] : told))
@@ -199,8 +243,16 @@ async function one(spec: Partial<One> = {}): Promise<{ small: SmallWorld; run: R
 
 async function tellForge({ world }: SmallWorld, run: Pick<Run, 'id' | 'trigger'>, ...states: string[]): Promise<void> {
   for (const state of states) {
-    const body = { state, context: 'belay/one', description: `Run ${state}`, target_url: `http://belay.test/api/v1/runs/${run.id}` }
-    const response = await fetch(`${world.forge.url}/repos/a/b/statuses/${run.trigger.sha}`, { method: 'POST', body: JSON.stringify(body) })
+    const body = {
+      state,
+      context: 'belay/one',
+      description: `Run ${state}`,
+      target_url: `http://belay.test/api/v1/runs/${run.id}`,
+    }
+    const response = await fetch(`${world.forge.url}/repos/a/b/statuses/${run.trigger.sha}`, {
+      method: 'POST',
+      body: JSON.stringify(body),
+    })
     expect(response.status).toBe(201)
   }
 }

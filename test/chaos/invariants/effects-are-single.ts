@@ -9,7 +9,8 @@ import { checkUndos } from './effects/undos.ts'
 
 export async function effectsAreSingle(memory: Memory): Promise<Finding> {
   const finding: FindingWriter = createFinding('I4')
-  for (const line of memory.effects.strange) finding.blame('the notes', `a line that no step writes whole: ${JSON.stringify(line)}`)
+  for (const line of memory.effects.strange)
+    finding.blame('the notes', `a line that no step writes whole: ${JSON.stringify(line)}`)
   checkCommands(memory, finding)
   checkUndos(memory, finding)
   checkDeployments(memory, finding)

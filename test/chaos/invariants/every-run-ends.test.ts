@@ -48,7 +48,9 @@ describe('nothing to say of', () => {
 describe('says that', () => {
   it('a run goes on and waits for nothing', async () => {
     const { small, run } = await worldWith('open')
-    expect((await judge(small)).join()).toContain(`I2 run ${run.id}: is running and waits for nothing; its newest event is {"type":"step"`)
+    expect((await judge(small)).join()).toContain(
+      `I2 run ${run.id}: is running and waits for nothing; its newest event is {"type":"step"`,
+    )
   })
 
   it('a run is blocked at nothing', async () => {
@@ -60,7 +62,9 @@ describe('says that', () => {
     const { small, run } = await worldWith('open', '')
     await small.tell(run, [{ type: 'waiting', for: 'a runner' }])
     expect(await judge(small)).toEqual([])
-    expect((await judge(small, 2 * minute)).join()).toContain(`run ${run.id}: is running, has no open workflow, and was last heard of 12`)
+    expect((await judge(small, 2 * minute)).join()).toContain(
+      `run ${run.id}: is running, has no open workflow, and was last heard of 12`,
+    )
   })
 
   it('a workflow outlives its run, or shares it with another', async () => {
@@ -73,7 +77,9 @@ describe('says that', () => {
 
   it('a workflow is stuck, or of a run that nobody knows', async () => {
     const small = await openWorld()
-    small.executions.push(execution('environment/production', { status: 'RUNNING', stuck: 'its workflow task is tried for the 9th time' }))
+    small.executions.push(
+      execution('environment/production', { status: 'RUNNING', stuck: 'its workflow task is tried for the 9th time' }),
+    )
     small.executions.push(execution('run/0a0a0a0a-0000-4000-8000-000000000000'))
     expect(await judge(small)).toEqual([
       'I2 workflow environment/production: its workflow task is tried for the 9th time',

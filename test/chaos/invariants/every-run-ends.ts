@@ -35,7 +35,10 @@ export function everyRunEnds({ runs, executions, ledger, now }: Memory): Finding
     const newest = events.at(-1)
     const silentMs = now - (newest?.at ?? run.createdAt)
     if (open.length === 0 && silentMs > graceMs) {
-      finding.blame(about, `is ${run.status}, has no open workflow, and was last heard of ${String(Math.round(silentMs / 1_000))} s ago`)
+      finding.blame(
+        about,
+        `is ${run.status}, has no open workflow, and was last heard of ${String(Math.round(silentMs / 1_000))} s ago`,
+      )
     }
     if (run.status === 'rollback_blocked') {
       const blocked = run.undo.some(({ status }) => status === 'failed')

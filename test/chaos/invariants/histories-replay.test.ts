@@ -31,7 +31,9 @@ it('histories that were recorded replay, each of them', async () => {
 
 it('names the one that does not, and goes on to the others', async () => {
   const other = (history: string, name: string) =>
-    name === 'run-succeeded' ? history.replace(`"activityType":{"name":"createRelease"}`, '"activityType":{"name":"another"}') : history
+    name === 'run-succeeded'
+      ? history.replace(`"activityType":{"name":"createRelease"}`, '"activityType":{"name":"another"}')
+      : history
   const { violations, looked } = await judge(other)
   expect(violations.map(({ about }) => about.split(' (')[0])).toEqual(['history of run/run-succeeded'])
   expect(violations[0]?.facts).toMatch(/^does not replay: .*createRelease/s)

@@ -17,7 +17,8 @@ export async function historiesReplay({
   const options = { workflowBundle: { codePath: workflowBundlePath() } }
   for await (const result of Worker.runReplayHistories(options, histories(ours, fetchHistory))) {
     finding.look(`${nameOf(result)} histories`)
-    if (result.error !== undefined) finding.blame(`history of ${result.workflowId} (${result.runId})`, `does not replay: ${result.error.message}`)
+    if (result.error !== undefined)
+      finding.blame(`history of ${result.workflowId} (${result.runId})`, `does not replay: ${result.error.message}`)
   }
   if (finding.looked['I8'] !== ours.length) {
     finding.blame('the replay', `looked at ${String(finding.looked['I8'])} of ${String(ours.length)} histories`)

@@ -55,8 +55,18 @@ describe('nothing to say of', () => {
 
 describe('says that', () => {
   it.each<[string, StepChange['status'], string, string]>([
-    ['a step that succeeded lacks its last line', 'succeeded', `${lines.slice(0, 2).join('\n')}\n`, 'its attempt succeeded, and it has 2 of 3 lines'],
-    ['a step that failed lacks its last line', 'failed', `${lines.slice(0, 2).join('\n')}\n`, 'its attempt failed, and it has 2 of 3 lines'],
+    [
+      'a step that succeeded lacks its last line',
+      'succeeded',
+      `${lines.slice(0, 2).join('\n')}\n`,
+      'its attempt succeeded, and it has 2 of 3 lines',
+    ],
+    [
+      'a step that failed lacks its last line',
+      'failed',
+      `${lines.slice(0, 2).join('\n')}\n`,
+      'its attempt failed, and it has 2 of 3 lines',
+    ],
     ['a step that succeeded printed nothing', 'succeeded', '$ make\n', 'its attempt succeeded, and it has 0 of no lines'],
     ['a log has a gap', 'cancelled', `${String(lines[0])}\n${String(lines[2])}\n`, 'after line 1 comes "build line 3 of 3"'],
     ['a log has a line twice', 'succeeded', `${String(lines[0])}\n${whole}`, 'after line 1 comes "build line 1 of 3"'],

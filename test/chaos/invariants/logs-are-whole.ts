@@ -47,7 +47,8 @@ function checkText(log: LogInfo, one: RunMemory, text: string, blame: (facts: st
   const wasCut = log.part === 'step' && (row === undefined || row.epoch > log.epoch)
   if (wasCut && !saysCut(text)) blame(`it was cut, and does not say so; it ends ${JSON.stringify(text.slice(-80))}`)
   const isWhole = printed.count !== undefined && printed.whole === printed.count
-  const mustBeWhole = log.part === 'step' && !wasCut && row !== undefined && ranThrough.includes(row.status) && isCommand(one, log)
+  const mustBeWhole =
+    log.part === 'step' && !wasCut && row !== undefined && ranThrough.includes(row.status) && isCommand(one, log)
   if (mustBeWhole && !isWhole) {
     blame(`its attempt ${row.status}, and it has ${String(printed.whole)} of ${String(printed.count ?? 'no')} lines`)
   }
@@ -57,8 +58,14 @@ function checkText(log: LogInfo, one: RunMemory, text: string, blame: (facts: st
 function checkMissing(finding: ReturnType<typeof createFinding>, logs: readonly LogInfo[], one: RunMemory): void {
   for (const { step, attempt, epoch, status } of one.steps) {
     if (!ranThrough.includes(status) || !isCommand(one, { step })) continue
-    const has = logs.some((log) => log.runId === one.run.id && log.step === step && log.attempt === attempt && log.epoch === epoch)
-    if (!has) finding.blame(`run ${one.run.id}, step ${step}, attempt ${String(attempt)}`, `${status} under epoch ${String(epoch)}, and has no log`)
+    const has = logs.some(
+      (log) => log.runId === one.run.id && log.step === step && log.attempt === attempt && log.epoch === epoch,
+    )
+    if (!has)
+      finding.blame(
+        `run ${one.run.id}, step ${step}, attempt ${String(attempt)}`,
+        `${status} under epoch ${String(epoch)}, and has no log`,
+      )
   }
 }
 

@@ -49,7 +49,8 @@ it('nothing to say of a world without a leak; every kind of place is looked at',
   small.world.printed = () => [{ part: 'server-a', text: 'serving' }]
   const finding = await judge(small)
   expect(linesOf(finding.violations)).toEqual([])
-  for (const part of ['tables', 'histories', 'files', 'names', 'databases', 'prints', 'command lines']) expect(finding.looked[`I7 ${part}`], part).toBeGreaterThan(0)
+  for (const part of ['tables', 'histories', 'files', 'names', 'databases', 'prints', 'command lines'])
+    expect(finding.looked[`I7 ${part}`], part).toBeGreaterThan(0)
 })
 
 it('what an application was given is where the keeper has it, and that is excepted', async () => {
@@ -57,7 +58,9 @@ it('what an application was given is where the keeper has it, and that is except
   write(join(small.world.places.keeper, 'env/i1.json'), JSON.stringify({ KEY: canary }))
   expect(linesOf((await judge(small)).violations)).toEqual([])
   write(join(small.world.places.keeper, 'elsewhere.json'), JSON.stringify({ KEY: canary }))
-  expect(linesOf((await judge(small)).violations)).toEqual([`I7 ${join(small.world.places.keeper, 'elsewhere.json')}: holds canary 1, JSON-escaped`])
+  expect(linesOf((await judge(small)).violations)).toEqual([
+    `I7 ${join(small.world.places.keeper, 'elsewhere.json')}: holds canary 1, JSON-escaped`,
+  ])
 })
 
 describe('says that it lies', () => {
@@ -66,7 +69,11 @@ describe('says that it lies', () => {
     ['in base64, in a blob', 'blobs/sha256/ab', (canary) => Buffer.from(`xy${canary}`).toString('base64')],
     ['in a compressed layer', 'images/layer', (canary) => gzipSync(`xy${canary}`)],
     ['in the spool of a runner', 'runner/spool/run/plan/build/1.1.step.open', (canary) => encodeURIComponent(canary)],
-    ['across the border of two pieces', 'cache', (canary) => Buffer.concat([Buffer.alloc(8 * 1024 * 1024 - 5, 'x'), Buffer.from(canary)])],
+    [
+      'across the border of two pieces',
+      'cache',
+      (canary) => Buffer.concat([Buffer.alloc(8 * 1024 * 1024 - 5, 'x'), Buffer.from(canary)]),
+    ],
   ])('%s', async (_, place, content) => {
     const { small, canary } = await ended()
     const file = join(small.world.directory, place)
@@ -101,13 +108,17 @@ describe('says that it lies', () => {
     const value = Buffer.from(canary.padEnd(64).repeat(400))
     database.prepare('insert into history_node values (?)').run([value])
     database.close()
-    expect(linesOf((await judge(small)).violations).join('\n')).toContain(`I7 ${file}, table history_node (1 rows): holds canary 1, plain`)
+    expect(linesOf((await judge(small)).violations).join('\n')).toContain(
+      `I7 ${file}, table history_node (1 rows): holds canary 1, plain`,
+    )
   })
 
   it('in a history, in a payload or in a message', async () => {
     const { small, run, canary } = await ended()
     const leak = (events: object[]) => judge(small, { events: [...eventsOf(run), ...events] })
-    const payload = { activityTaskCompletedEventAttributes: { result: { payloads: [{ data: Buffer.from(JSON.stringify({ canary })) }] } } }
+    const payload = {
+      activityTaskCompletedEventAttributes: { result: { payloads: [{ data: Buffer.from(JSON.stringify({ canary })) }] } },
+    }
     const failure = { activityTaskFailedEventAttributes: { failure: { message: `bad key ${canary}` } } }
     expect(linesOf((await leak([payload])).violations).join()).toMatch(/I7 history of run\/.*: holds canary 1, JSON-escaped/)
     expect(linesOf((await leak([failure])).violations).join()).toMatch(/I7 history of run\/.*: holds canary 1, plain/)
@@ -116,7 +127,9 @@ describe('says that it lies', () => {
   it('in what a part printed, and on a command line', async () => {
     const { small, canary } = await ended()
     small.world.printed = () => [{ part: 'runner-a', text: `cannot use ${canary}` }]
-    const child = spawn(process.execPath, ['-e', `console.log('up'); setInterval(() => {}, 1000)`, canary], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const child = spawn(process.execPath, ['-e', `console.log('up'); setInterval(() => {}, 1000)`, canary], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
     ends.push(async () => {
       const gone = once(child, 'exit')
       child.kill('SIGKILL')
@@ -132,7 +145,9 @@ describe('says that it lies', () => {
 
 it('a search that sees nothing, or looks for nothing, says so', async () => {
   const { small } = await ended()
-  expect(linesOf((await judge(small, { events: [] })).violations)).toEqual(['I7 the search of histories: does not even find the id of a run'])
+  expect(linesOf((await judge(small, { events: [] })).violations)).toEqual([
+    'I7 the search of histories: does not even find the id of a run',
+  ])
   small.world.canaries = []
   expect(linesOf((await judge(small)).violations)).toEqual(['I7 the canaries: there are none'])
 })
@@ -148,7 +163,11 @@ async function ended(): Promise<{ small: SmallWorld; run: Run; canary: string }>
 }
 
 function eventsOf(run: Pick<Run, 'id'>): object[] {
-  return [{ workflowExecutionStartedEventAttributes: { input: { payloads: [{ data: Buffer.from(JSON.stringify({ run: run.id })) }] } } }]
+  return [
+    {
+      workflowExecutionStartedEventAttributes: { input: { payloads: [{ data: Buffer.from(JSON.stringify({ run: run.id })) }] } },
+    },
+  ]
 }
 
 async function judge(small: SmallWorld, history?: object) {

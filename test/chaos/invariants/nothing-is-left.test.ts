@@ -34,10 +34,21 @@ async function ended(): Promise<{ small: SmallWorld; run: Run }> {
 }
 
 /** A process that lives until the test has ended. */
-async function live(small: SmallWorld, environment: Record<string, string>, options: { inside?: boolean; listens?: boolean } = {}): Promise<ChildProcess> {
-  const listens = options.listens === true ? `require('node:http').createServer().listen(0, '127.0.0.1', () => console.log('up'))` : `console.log('up'); setInterval(() => {}, 1000)`
+async function live(
+  small: SmallWorld,
+  environment: Record<string, string>,
+  options: { inside?: boolean; listens?: boolean } = {},
+): Promise<ChildProcess> {
+  const listens =
+    options.listens === true
+      ? `require('node:http').createServer().listen(0, '127.0.0.1', () => console.log('up'))`
+      : `console.log('up'); setInterval(() => {}, 1000)`
   const env = { PATH: process.env['PATH'], ...environment }
-  const child = spawn(process.execPath, ['-e', listens], { env, stdio: ['ignore', 'pipe', 'ignore'], cwd: options.inside === true ? small.world.directory : '/' })
+  const child = spawn(process.execPath, ['-e', listens], {
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+    cwd: options.inside === true ? small.world.directory : '/',
+  })
   ends.push(async () => {
     const gone = once(child, 'exit')
     child.kill('SIGKILL')
@@ -51,7 +62,8 @@ it('nothing to say of a run that has ended and left nothing but its logs', async
   const { small } = await ended()
   const finding = await nothingIsLeft(await small.remember())
   expect(linesOf(finding.violations)).toEqual([])
-  for (const part of ['processes', 'cgroups', 'mounts', 'files', 'scratch']) expect(finding.looked[`I5 ${part}`], part).toBeGreaterThan(0)
+  for (const part of ['processes', 'cgroups', 'mounts', 'files', 'scratch'])
+    expect(finding.looked[`I5 ${part}`], part).toBeGreaterThan(0)
 })
 
 describe('processes', () => {
@@ -69,7 +81,9 @@ describe('processes', () => {
   it('one that works in the directory of the world and belongs to no part is left, and its port is named', async () => {
     const { small } = await ended()
     const stray = await live(small, {}, { inside: true, listens: true })
-    expect((await judge(small)).join()).toMatch(new RegExp(`I5 process ${String(stray.pid)}: works in .*, and belongs to no part: .*it listens on \\d+`))
+    expect((await judge(small)).join()).toMatch(
+      new RegExp(`I5 process ${String(stray.pid)}: works in .*, and belongs to no part: .*it listens on \\d+`),
+    )
     small.world.processes = () => [{ part: 'runner-a', pid: Number(stray.pid) }]
     expect(await judge(small)).toEqual([])
   })
@@ -92,18 +106,23 @@ describe('processes', () => {
   it('an instance that the keeper does not know is left', async () => {
     const { small } = await ended()
     const stray = await live(small, { BELAY_INSTANCE: 'i9' }, { inside: true })
-    expect((await judge(small)).join()).toContain(`I5 process ${String(stray.pid)}: is the instance i9, which the keeper does not know`)
+    expect((await judge(small)).join()).toContain(
+      `I5 process ${String(stray.pid)}: is the instance i9, which the keeper does not know`,
+    )
   })
 })
 
 describe('files', () => {
-  it.each(['workspaces/ID/checkout', 'workspaces/.removing-ID', 'runner/journal/ID', 'runner/spool/ID/plan/build'])('%s is left', async (place) => {
-    const { small, run } = await ended()
-    mkdirSync(join(small.world.directory, place.replace('ID', run.id)), { recursive: true })
-    const said = await judge(small)
-    expect(said).toHaveLength(1)
-    expect(said.join()).toContain(`is of run ${run.id}, which has ended`)
-  })
+  it.each(['workspaces/ID/checkout', 'workspaces/.removing-ID', 'runner/journal/ID', 'runner/spool/ID/plan/build'])(
+    '%s is left',
+    async (place) => {
+      const { small, run } = await ended()
+      mkdirSync(join(small.world.directory, place.replace('ID', run.id)), { recursive: true })
+      const said = await judge(small)
+      expect(said).toHaveLength(1)
+      expect(said.join()).toContain(`is of run ${run.id}, which has ended`)
+    },
+  )
 
   it('those of a run that goes on are not', async () => {
     const { small } = await ended()
@@ -148,7 +167,15 @@ describe('instances', () => {
   const instance = (id: string, digest: string, alive = true) => {
     const identity = findIdentity(process.pid)
     if (identity === undefined) throw new Error('we are not alive')
-    return { id, digest, directory: 'app', workingDirectory: 'app', command: ['app'], ...flags, identity: alive ? identity : { ...identity, startTime: '1' } }
+    return {
+      id,
+      digest,
+      directory: 'app',
+      workingDirectory: 'app',
+      command: ['app'],
+      ...flags,
+      identity: alive ? identity : { ...identity, startTime: '1' },
+    }
   }
   const environment = (...instances: EnvironmentRecord['instances']): EnvironmentMemory => {
     const keeper = { fence: 1, answered: [], instances, active: 'sha256:a', upstreams: [] }

@@ -41,7 +41,11 @@ describe('nothing to say of', () => {
     const put = { ...memory, deployments: [...memory.deployments.slice(0, -1), byPerson] }
     expect(await judge(small, put)).toEqual([])
     const stuck = await good('rollback_failed')
-    const history = stuck.memory.recorded?.history.map((served) => ({ ...served, status: served.requestId === 'r2' ? ('undone' as const) : served.status })) ?? []
+    const history =
+      stuck.memory.recorded?.history.map((served) => ({
+        ...served,
+        status: served.requestId === 'r2' ? ('undone' as const) : served.status,
+      })) ?? []
     expect(await judge(stuck.small, withState(stuck.memory, { history }))).toEqual([])
   })
 })
@@ -59,17 +63,43 @@ describe('says that', () => {
     const { endedAt: _endedAt, ...open } = memory.deployments.at(-1) as Deployment
     const deployments = [...memory.deployments.slice(0, -1), { ...open, status: 'running' as const }]
     const said = await judge(small, { ...withState(memory, { active: { ...open, status: 'running' } }), deployments })
-    expect(said.join('\n')).toMatch(/a deployment has not ended: deploy d2 \(running.*\n.*its state has a deployment in progress: deploy d2/)
+    expect(said.join('\n')).toMatch(
+      /a deployment has not ended: deploy d2 \(running.*\n.*its state has a deployment in progress: deploy d2/,
+    )
   })
 
   it.each<[string, (memory: EnvironmentMemory) => EnvironmentMemory, string]>([
-    ['the keeper serves another release', (memory) => withKeeper(memory, { active: 'sha256:other' }), 'the keeper serves sha256:other, and the state says sha256:'],
+    [
+      'the keeper serves another release',
+      (memory) => withKeeper(memory, { active: 'sha256:other' }),
+      'the keeper serves sha256:other, and the state says sha256:',
+    ],
     ['the keeper serves nothing', ({ keeper: _keeper, ...rest }) => rest, 'the keeper serves undefined, and the state says'],
-    ['the edge is silent', (memory) => ({ ...memory, edge: { silent: 'fetch failed' } }), 'its edge does not serve: fetch failed'],
-    ['the edge answers 503', (memory) => ({ ...memory, edge: { said: { status: 503, instance: '' } } }), 'its edge does not serve: 503'],
-    ['another instance answers', (memory) => ({ ...memory, edge: { said: { status: 200, instance: 'stranger' } } }), 'its edge serves undefined (200 from instance "stranger")'],
-    ['its workflow does not answer', (memory) => ({ ...memory, owner: { silent: 'no worker' } }), 'its workflow does not answer: no worker'],
-    ['its workflow says something else', (memory) => ({ ...memory, owner: { said: emptyEnvironment(name, 9) } }), 'its workflow says nothing is current, and the store release 2'],
+    [
+      'the edge is silent',
+      (memory) => ({ ...memory, edge: { silent: 'fetch failed' } }),
+      'its edge does not serve: fetch failed',
+    ],
+    [
+      'the edge answers 503',
+      (memory) => ({ ...memory, edge: { said: { status: 503, instance: '' } } }),
+      'its edge does not serve: 503',
+    ],
+    [
+      'another instance answers',
+      (memory) => ({ ...memory, edge: { said: { status: 200, instance: 'stranger' } } }),
+      'its edge serves undefined (200 from instance "stranger")',
+    ],
+    [
+      'its workflow does not answer',
+      (memory) => ({ ...memory, owner: { silent: 'no worker' } }),
+      'its workflow does not answer: no worker',
+    ],
+    [
+      'its workflow says something else',
+      (memory) => ({ ...memory, owner: { said: emptyEnvironment(name, 9) } }),
+      'its workflow says nothing is current, and the store release 2',
+    ],
     [
       'its workflow has more to do',
       (memory) => ({ ...memory, owner: { said: { ...(memory.recorded as EnvironmentState), undos: ['x'] } } }),
@@ -82,7 +112,12 @@ describe('says that', () => {
     ],
     [
       'what serves was taken back',
-      (memory) => withState(memory, { history: (memory.recorded?.history ?? []).map((served, index) => (index === 1 ? { ...served, status: 'undone' } : served)) }),
+      (memory) =>
+        withState(memory, {
+          history: (memory.recorded?.history ?? []).map((served, index) =>
+            index === 1 ? { ...served, status: 'undone' } : served,
+          ),
+        }),
       'release 2 (d2) is current, and the newest kept one is 1 (d1)',
     ],
   ])('%s', async (_, change, facts) => {
@@ -92,13 +127,17 @@ describe('says that', () => {
 
   it.each<RunEnd>(['failed', 'errored', 'cancelled', 'rolled_back'])('the release of a run that ended %s serves', async (end) => {
     const { small, memory, second } = await good(end)
-    expect(await judge(small, memory)).toEqual([`I3 environment production: serves release 2, whose run ${second.id} ended ${end}`])
+    expect(await judge(small, memory)).toEqual([
+      `I3 environment production: serves release 2, whose run ${second.id} ended ${end}`,
+    ])
   })
 
   it('something is served where nothing is deployed', async () => {
     const small = await openWorld()
     small.world.environments = [{ name, url: await serveEdge('stranger', 200) }]
-    expect(linesOf(oneIntendedRelease(await small.remember()).violations)).toEqual(['I3 environment production: nothing is deployed, and its edge serves'])
+    expect(linesOf(oneIntendedRelease(await small.remember()).violations)).toEqual([
+      'I3 environment production: nothing is deployed, and its edge serves',
+    ])
   })
 })
 
@@ -116,12 +155,21 @@ async function good(end: RunEnd = 'succeeded'): Promise<{ small: SmallWorld; mem
   await small.carryOut(second, { end })
   const releases = [makeReleaseRef(first, 1), makeReleaseRef(second, 2)]
   const deployments = releases.map((release, index) => deploymentOf(release, index + 1))
-  const history = deployments.map(({ id: deploymentId, release, requestId }): Served => ({ release, deploymentId, requestId, status: 'kept', at: 1 }))
+  const history = deployments.map(({ id: deploymentId, release, requestId }): Served => ({
+    release,
+    deploymentId,
+    requestId,
+    status: 'kept',
+    at: 1,
+  }))
   const [, newest] = releases
   if (newest === undefined) throw new Error('no release')
   const state = { ...emptyEnvironment(name, 9), history, current: { release: newest, deploymentId: 'd2' } }
   for (const deployment of deployments) await small.store.environments.record(state, deployment)
-  writeFileSync(join(small.world.places.keeper, 'state.json'), JSON.stringify({ version: 1, environments: { [name]: keeperOf(newest) } }))
+  writeFileSync(
+    join(small.world.places.keeper, 'state.json'),
+    JSON.stringify({ version: 1, environments: { [name]: keeperOf(newest) } }),
+  )
   small.world.environments = [{ name, url: await serveEdge('i2', 200) }]
   const [memory] = (await small.remember()).environments
   if (memory === undefined) throw new Error('no environment')
@@ -130,7 +178,16 @@ async function good(end: RunEnd = 'succeeded'): Promise<{ small: SmallWorld; mem
 
 function deploymentOf(release: ReleaseRef, n: number): Deployment {
   const times = { startedAt: n * 1_000, endedAt: n * 1_000 + 900 }
-  return { id: `d${String(n)}`, environment: name, kind: 'deploy', release, requestId: `r${String(n)}`, runId: release.runId, status: 'deployed', ...times }
+  return {
+    id: `d${String(n)}`,
+    environment: name,
+    kind: 'deploy',
+    release,
+    requestId: `r${String(n)}`,
+    runId: release.runId,
+    status: 'deployed',
+    ...times,
+  }
 }
 
 function keeperOf({ image }: ReleaseRef): EnvironmentRecord {
@@ -157,7 +214,9 @@ function withKeeper(memory: EnvironmentMemory, change: Partial<EnvironmentRecord
 
 /** As the sample application behind an edge answers. */
 async function serveEdge(instance: string, status: number): Promise<string> {
-  const server = createServer((request, response) => response.writeHead(status).end(request.url === '/env?name=BELAY_INSTANCE' ? instance : ''))
+  const server = createServer((request, response) =>
+    response.writeHead(status).end(request.url === '/env?name=BELAY_INSTANCE' ? instance : ''),
+  )
   edges.push(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()

@@ -32,7 +32,8 @@ export function oneIntendedRelease({ environments, runs }: Memory): Finding {
     if ((state.stuck ?? []).length > 0) return
     const kept = newestKept(state)
     if (kept?.deploymentId !== current?.deploymentId) {
-      const newest = kept === undefined ? 'none is kept' : `the newest kept one is ${String(kept.release.number)} (${kept.deploymentId})`
+      const newest =
+        kept === undefined ? 'none is kept' : `the newest kept one is ${String(kept.release.number)} (${kept.deploymentId})`
       blame(`${nameOf(current)} is current, and ${newest}`)
     }
   }
@@ -74,7 +75,8 @@ function checkServing({ recorded, owner, keeper, edge }: EnvironmentMemory, blam
     blame(`its workflow says ${nameOf(owner.said.current)} is current, and the store ${nameOf(recorded.current)}`)
   }
   const waiting = owner.said.queue.length + owner.said.rollbacks.length + owner.said.undos.length
-  if (waiting > 0 || owner.said.active !== undefined) blame(`its workflow still has ${String(waiting)} requests, or one in progress`)
+  if (waiting > 0 || owner.said.active !== undefined)
+    blame(`its workflow still has ${String(waiting)} requests, or one in progress`)
 }
 
 /** Written out again: what is checked must not be asked what is right. */

@@ -59,7 +59,15 @@ describe('nothing to say of', () => {
 describe('says that', () => {
   it('an accepted delivery is gone', async () => {
     const small = await openWorld()
-    small.ledger.posts.push({ at: 1, deliveryId: 'gone', branch: 'main', sha: sha('1'), pipelines: ['one'], status: 202, runId: randomUUID() })
+    small.ledger.posts.push({
+      at: 1,
+      deliveryId: 'gone',
+      branch: 'main',
+      sha: sha('1'),
+      pipelines: ['one'],
+      status: 202,
+      runId: randomUUID(),
+    })
     expect(await judge(small)).toEqual(['I1 delivery gone: answered 202, and the store does not know it'])
   })
 
@@ -77,7 +85,9 @@ describe('says that', () => {
     for (const run of runs) await small.carryOut(run)
     const [post] = small.ledger.posts
     post?.pipelines.splice(0, 2, 'one')
-    expect((await judge(small)).join()).toMatch(/its pipelines are \[one\], its runs .*(one|two), succeeded.*(one|two), succeeded/)
+    expect((await judge(small)).join()).toMatch(
+      /its pipelines are \[one\], its runs .*(one|two), succeeded.*(one|two), succeeded/,
+    )
     post?.pipelines.push('two', 'three')
     expect((await judge(small)).join()).toMatch(/its pipelines are \[one, two, three\], its runs/)
   })
@@ -92,7 +102,11 @@ describe('says that', () => {
   it('a delivery was posted by nobody, and a run was asked for by nobody', async () => {
     const small = await openWorld()
     await small.store.deliveries.accept(makeDelivery('stray', { parsed: { trigger: makeTrigger() } }))
-    const asked = await small.store.runs.start({ project: 'shop', trigger: makeTrigger({ source: 'api', event: 'manual' }), key: 'k' })
+    const asked = await small.store.runs.start({
+      project: 'shop',
+      trigger: makeTrigger({ source: 'api', event: 'manual' }),
+      key: 'k',
+    })
     const said = await judge(small)
     expect(said).toContain('I1 delivery stray: the store has it, and nobody posted it')
     expect(said.join()).toContain(`run ${asked.id}`)

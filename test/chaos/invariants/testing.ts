@@ -116,7 +116,9 @@ function createSmallWorld(world: World): SmallWorld {
       const [first, ...others] = pipelines
       if (others.length > 0) await store.runs.startSiblings({ runId: id, pipelines: others })
       const { items } = await store.runs.list({ limit: 200 })
-      const runs = items.filter((run) => run.id === id || (first !== undefined && run.pipeline !== undefined && others.includes(run.pipeline)))
+      const runs = items.filter(
+        (run) => run.id === id || (first !== undefined && run.pipeline !== undefined && others.includes(run.pipeline)),
+      )
       return runs.filter((run) => run.trigger.sha === commit).toSorted((a, b) => a.number - b.number)
     },
     async carryOut(run, spec = {}) {
@@ -130,7 +132,7 @@ function createSmallWorld(world: World): SmallWorld {
         { type: 'run', status: 'running' },
         { type: 'workspace', runner: 'runner-a', epoch: 1, status: 'opened' },
         { type: 'planned', pipeline, planDigest, steps: plan.steps.map(({ id }) => id) },
-        ...changes.map((change) => ({ type: 'step' as const, change })),
+        ...changes.map((each) => ({ type: 'step' as const, change: each })),
         ...undo.map((item) => ({ type: 'undo' as const, item })),
       ])
       if (!silent) await leaveTraces(run, changes)
@@ -152,7 +154,8 @@ function createSmallWorld(world: World): SmallWorld {
     remember: () =>
       remember(world, ledger, {
         executions: small.executions,
-        askEnvironment: (name) => Promise.resolve(small.world.environments.length > 0 ? loadState(name) : emptyEnvironment(name, 0)),
+        askEnvironment: (name) =>
+          Promise.resolve(small.world.environments.length > 0 ? loadState(name) : emptyEnvironment(name, 0)),
       }),
   }
   return small

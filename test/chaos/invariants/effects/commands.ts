@@ -57,7 +57,10 @@ function checkSteps(memory: Memory, one: RunMemory, finding: FindingWriter): voi
     if (done.status !== 'succeeded') continue
     const again = changes
       .slice(index + 1)
-      .find(({ step, status, epoch, attempt }) => step === done.step && status === 'running' && (epoch > done.epoch || attempt > done.attempt))
+      .find(
+        ({ step, status, epoch, attempt }) =>
+          step === done.step && status === 'running' && (epoch > done.epoch || attempt > done.attempt),
+      )
     if (again === undefined || (again.attempt > done.attempt && (mayGoBack(one) || wasRetried(memory, one)))) continue
     finding.blame(
       `run ${one.run.id}, step ${done.step}`,

@@ -39,7 +39,8 @@ export function checkCommitStatuses({ runs, world }: Memory, finding: FindingWri
   }
   for (const [key, words] of told) {
     const last = words.at(-1)
-    if (last?.state === 'pending' && !isGoingOn(runs, last.target_url)) finding.blame(`commit status ${key}`, `is pending for ever: ${last.description}`)
+    if (last?.state === 'pending' && !isGoingOn(runs, last.target_url))
+      finding.blame(`commit status ${key}`, `is pending for ever: ${last.description}`)
   }
 }
 

@@ -10,11 +10,15 @@ export function checkDeployments({ environments }: Memory, finding: FindingWrite
     for (const [operationId, records] of groupBy(answered, (operation) => operation.operationId)) {
       const fences = records.map(({ fence }) => fence)
       if (records.length > 1) {
-        finding.blame(`environment ${name}`, `carried ${operationId} out ${String(records.length)} times, under the numbers ${fences.join(', ')}`)
+        finding.blame(
+          `environment ${name}`,
+          `carried ${operationId} out ${String(records.length)} times, under the numbers ${fences.join(', ')}`,
+        )
       }
     }
     const falling = answered.find(({ fence }, index) => fence < (answered[index - 1]?.fence ?? 0))
-    if (falling !== undefined) finding.blame(`environment ${name}`, `carried ${falling.operationId} out under an old number, ${String(falling.fence)}`)
+    if (falling !== undefined)
+      finding.blame(`environment ${name}`, `carried ${falling.operationId} out under an old number, ${String(falling.fence)}`)
     if (keeper !== undefined && keeper.fence > known) {
       finding.blame(`environment ${name}`, `the keeper saw number ${String(keeper.fence)}, and the store knows ${String(known)}`)
     }

@@ -42,7 +42,10 @@ async function worldOf(name: string) {
   const [run] = await small.deliver()
   if (run === undefined) throw new Error('no run')
   const image = { repository: `main/${name}`, digest: digestOf(manifestOf(name)), registry: 'main' }
-  await small.carryOut(run, { plan: planOf([commandsStep('build', ['make'])]), changes: [change('build', 'succeeded', { result: { image } })] })
+  await small.carryOut(run, {
+    plan: planOf([commandsStep('build', ['make'])]),
+    changes: [change('build', 'succeeded', { result: { image } })],
+  })
   return { small, registry, commit: run.trigger.sha, run: run.id }
 }
 
@@ -55,7 +58,12 @@ async function judge(small: SmallWorld): Promise<string[]> {
 
 /** An index of nothing: a registry takes it without any blob. */
 function manifestOf(name: string): string {
-  return JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [], annotations: { name } })
+  return JSON.stringify({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.index.v1+json',
+    manifests: [],
+    annotations: { name },
+  })
 }
 
 async function push({ access }: RunningRegistry, name: string, references: string[], manifest = manifestOf(name)): Promise<void> {

@@ -12,7 +12,9 @@ export function checkUndos({ runs, effects }: Memory, finding: FindingWriter): v
       const ran = undone.delete(`${one.run.id} ${step}`)
       if (status === 'done' && !ran) finding.blame(about, 'is done by the run, and the far side saw nothing of it')
       if ((status === 'discharged' || status === 'owed') && ran) finding.blame(about, `was run, and is ${status} by the run`)
-      const told = one.events.some(({ body }) => body.type === 'undo' && body.item.step === step && body.item.status === 'running')
+      const told = one.events.some(
+        ({ body }) => body.type === 'undo' && body.item.step === step && body.item.status === 'running',
+      )
       if (ran && !told) finding.blame(about, 'was run, and no event of the run says so')
       if (status === 'owed' && one.run.endedAt !== undefined) finding.blame(about, 'is still owed, and the run has ended')
     }

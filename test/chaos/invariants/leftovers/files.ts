@@ -20,7 +20,9 @@ export async function findFiles(world: World, ended: ReadonlySet<string>): Promi
       const runId = findRunIn(entry.name, ended)
       if (runId === undefined) continue
       inside = `${path}/`
-      const [what] = entry.isDirectory() ? await readdir(path).then((names) => [`holds ${names.join(', ') || 'nothing'}`]) : ['is a file']
+      const [what] = entry.isDirectory()
+        ? await readdir(path).then((names) => [`holds ${names.join(', ') || 'nothing'}`])
+        : ['is a file']
       found.left.push({ about: path, facts: `is of run ${runId}, which has ended; it ${String(what)}` })
     }
   }
@@ -28,7 +30,9 @@ export async function findFiles(world: World, ended: ReadonlySet<string>): Promi
 }
 
 export async function findScratch({ runners }: World): Promise<Leftovers> {
-  const places = runners.flatMap(({ data }) => [join(data, 'scratch'), join(data, 'runner/scratch')]).filter((place) => existsSync(place))
+  const places = runners
+    .flatMap(({ data }) => [join(data, 'scratch'), join(data, 'runner/scratch')])
+    .filter((place) => existsSync(place))
   const names = await Promise.all(places.map(async (place) => ({ place, names: await readdir(place) })))
   const left = names.flatMap(({ place, names: inside }) => inside.map((name) => join(place, name)))
   return { looked: runners.length, left: left.map((path) => ({ about: path, facts: 'is kept only while a build lasts' })) }

@@ -16,9 +16,14 @@ export function findInstances({ environments, world }: Memory): Leftovers {
     for (const { id, digest } of instances.filter((instance) => !serving.includes(instance))) {
       left.push({ about, facts: `the keeper still has the instance ${id} of ${digest}; ${String(keeper?.active)} serves` })
     }
-    if (serving.length > 1) left.push({ about, facts: `the release that serves has ${String(serving.length)} instances: ${serving.map(({ id }) => id).join(', ')}` })
+    if (serving.length > 1)
+      left.push({
+        about,
+        facts: `the release that serves has ${String(serving.length)} instances: ${serving.map(({ id }) => id).join(', ')}`,
+      })
     for (const { id, identity } of serving) {
-      if (identity === undefined || !isAlive(identity)) left.push({ about, facts: `the instance ${id}, which is to serve, is not alive` })
+      if (identity === undefined || !isAlive(identity))
+        left.push({ about, facts: `the instance ${id}, which is to serve, is not alive` })
     }
   }
   const known = new Set(environments.flatMap(({ keeper }) => keeper?.instances.map(({ id }) => `${id}.json`) ?? []))

@@ -17,14 +17,20 @@ function listMounts(): Mount[] {
     .map((line) => {
       const [, place = '', type = ''] = line.split(' ')
       // Blanks and the like stand there in octal.
-      return { type, place: place.replaceAll(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 8))) }
+      return {
+        type,
+        place: place.replaceAll(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 8))),
+      }
     })
 }
 
 export function findMounts(directory: string): Leftovers {
   const mounts = listMounts()
   const left = mounts.filter(({ place }) => place === directory || place.startsWith(`${directory}/`))
-  return { looked: mounts.length, left: left.map(({ place, type }) => ({ about: `mount ${place}`, facts: `of ${type}, is still there` })) }
+  return {
+    looked: mounts.length,
+    left: left.map(({ place, type }) => ({ about: `mount ${place}`, facts: `of ${type}, is still there` })),
+  }
 }
 
 /** In every hierarchy that is mounted: on a machine of version 1 there are several. */
@@ -44,11 +50,16 @@ export async function findCgroups(ended: ReadonlySet<string>): Promise<Leftovers
 /** Nothing is looked at where no engine answers. */
 export async function findContainers(ended: ReadonlySet<string>): Promise<Leftovers> {
   const format = '{{.ID}} {{.Names}} {{.Status}} {{.Command}} {{.Mounts}} {{.Labels}}'
-  const listed = await execa('docker', ['container', 'ls', '--all', '--no-trunc', '--format', format], { reject: false, timeout: 30_000 })
+  const listed = await execa('docker', ['container', 'ls', '--all', '--no-trunc', '--format', format], {
+    reject: false,
+    timeout: 30_000,
+  })
   const lines = listed.exitCode === 0 ? listed.stdout.split('\n').filter((line) => line !== '') : []
   const left = lines.flatMap((line) => {
     const runId = findRunIn(line, ended)
-    return runId === undefined ? [] : [{ about: `container ${line.slice(0, 12)}`, facts: `of run ${runId}, which has ended: ${line.slice(65, 265)}` }]
+    return runId === undefined
+      ? []
+      : [{ about: `container ${line.slice(0, 12)}`, facts: `of run ${runId}, which has ended: ${line.slice(65, 265)}` }]
   })
   return { looked: lines.length, left }
 }

@@ -27,7 +27,8 @@ export function findProcesses({ world, environments, runs }: Memory, ended: Read
       return instances.has(instance) ? undefined : `is the instance ${instance}, which the keeper does not know`
     }
     const edge = seen.environment.get('BELAY_EDGE')
-    if (edge !== undefined && environments.some(({ name }) => edge === `${world.places.keeper}/edges/${name}/haproxy`)) return undefined
+    if (edge !== undefined && environments.some(({ name }) => edge === `${world.places.keeper}/edges/${name}/haproxy`))
+      return undefined
     return isHere(seen) && !ours.has(seen.pid) ? `works in ${seen.directory}, and belongs to no part` : undefined
   }
 

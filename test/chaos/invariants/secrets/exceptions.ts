@@ -11,7 +11,8 @@ export interface Exception {
 export function exceptionsOf({ places }: World): Exception[] {
   return [
     {
-      reason: 'an application was given the secret, and the keeper starts it again with it (0600); I5 sees that only what serves has such a file',
+      reason:
+        'an application was given the secret, and the keeper starts it again with it (0600); I5 sees that only what serves has such a file',
       directory: join(places.keeper, 'env'),
     },
   ]
