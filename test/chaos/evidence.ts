@@ -19,11 +19,13 @@ export interface World {
    * directory, with its `state.json`.
    */
   places: { database: string | { url: string }; logs: string; keeper: string }
+  /** The world's own mounts below its directory: small disks. */
+  mounts: string[]
   /** Steps append to `<notes>/effects`, one line each: `begin|end|undo RUN STEP ATTEMPT`. */
   notes: string
   forge: ForgeDouble
   registry: RunningRegistry
-  /** Each serves the sample application of test/helpers, or nothing yet. */
+  /** Where its edge answers. Its application tells its variables, as that of test/helpers does: GET /env?name=NAME. */
   environments: { name: string; url: string }[]
   runners: { name: string; data: string; workspaces: string }[]
   /** Plain values of secrets that steps were given and tried to print. */

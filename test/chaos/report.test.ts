@@ -16,10 +16,10 @@ const ledger: Ledger = {
   requests: [{ at: 5_000, kind: 'cancel', runId: 'r' }],
   faults: [
     { at: 10_000, name: 'stop control-a', healedAt: 20_000, progressAt: 22_000 },
-    { at: 30_000, name: 'kill runner-a', progressAt: 30_800 },
-    { at: 40_000, name: 'kill runner-a', progressAt: 44_000 },
-    { at: 50_000, name: 'kill runner-a', progressAt: 51_300 },
-    { at: 51_000, name: 'kill runner-a' },
+    { at: 30_000, name: 'kill runner-a', healedAt: 30_100, progressAt: 30_900 },
+    { at: 40_000, name: 'kill runner-a', healedAt: 40_200, progressAt: 44_200 },
+    { at: 50_000, name: 'kill runner-a', healedAt: 50_000, progressAt: 51_300 },
+    { at: 51_000, name: 'kill runner-a', healedAt: 51_100 },
   ],
 }
 
@@ -38,9 +38,9 @@ posts               4, 2 answered
 requests of people              1
 faults                          5
 
-fault           count  recovery, median     max  not seen
-kill runner-a       4             1.3 s   4.0 s         1
-stop control-a      1            12.0 s  12.0 s         0
+fault           count  recovery, median    max  none seen
+kill runner-a       4             1.3 s  4.0 s          1
+stop control-a      1             2.0 s  2.0 s          0
 
 run ended  count
 cancelled      1
@@ -84,6 +84,6 @@ it('a fault that nothing was seen to recover from has no times, and a run that w
   }
   const text = renderReport(lost, { violations: [], looked: {}, counts: {} })
   expect(text).toContain('under faults         never healed\n')
-  expect(text).toContain('wire registry 500      1                 -    -         1\n')
+  expect(text).toContain('wire registry 500      1                 -    -          1\n')
   expect(text).not.toContain('run ended')
 })

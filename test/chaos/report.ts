@@ -6,7 +6,7 @@ export function renderReport(ledger: Ledger, verdict: Verdict): string {
   const { violations, looked } = verdict
   const sections = [
     table(['chaos run', ''], aboutRun(ledger)),
-    table(['fault', 'count', 'recovery, median', 'max', 'not seen'], faultRows(ledger.faults)),
+    table(['fault', 'count', 'recovery, median', 'max', 'none seen'], faultRows(ledger.faults)),
     table(['run ended', 'count'], countRows(verdict, 'runs')),
     table(['deployment', 'count'], countRows(verdict, 'deployments')),
     table(['effect', 'count'], countRows(verdict, 'effects')),
@@ -32,15 +32,17 @@ function aboutRun({ seed, commit, startedAt, healedAt, posts, requests, faults }
   ]
 }
 
-/** From the fault until a run or an environment was seen to move again. */
+/** From the mending until a run or an environment was next seen to move; none of what was never mended. */
 function faultRows(faults: readonly Fault[]): string[][] {
   return inOrder([...groupBy(faults, ({ name }) => name)].map(([name, group]) => [name, group] as const)).map(([name, group]) => {
-    const times = group
-      .flatMap(({ at, progressAt }) => (progressAt === undefined ? [] : [progressAt - at]))
-      .toSorted((a, b) => a - b)
+    const times = group.flatMap(recoveryOf).toSorted((a, b) => a - b)
     const unseen = group.length - times.length
     return [name, String(group.length), seconds(median(times)), seconds(times.at(-1)), String(unseen)]
   })
+}
+
+function recoveryOf({ healedAt, progressAt }: Fault): number[] {
+  return healedAt === undefined || progressAt === undefined ? [] : [progressAt - healedAt]
 }
 
 /** Of an even number the lower one: a time that was measured. */

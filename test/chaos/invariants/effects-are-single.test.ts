@@ -7,7 +7,7 @@ import { commandsStep, planOf } from '../../../src/runner/testing/plan.ts'
 import type { Run } from '../../../src/store/store.ts'
 import type { EnvironmentMemory, Memory } from '../memory.ts'
 import { effectsAreSingle } from './effects-are-single.ts'
-import { change, linesOf, smallWorlds, type SmallWorld } from './testing.ts'
+import { change, execution, linesOf, smallWorlds, type SmallWorld } from './testing.ts'
 
 const openWorld = smallWorlds()
 
@@ -80,7 +80,7 @@ describe('commands: says that', () => {
     expect(await judge(small)).toEqual([
       `I4 run ${run.id}, step build: succeeded at attempt 1 under epoch 1, and ran again at attempt 2 under epoch 2`,
     ])
-    small.ledger.requests.push({ at: 1, kind: 'retry', runId: run.id })
+    small.executions.push(execution(`run/${run.id}/retry-1`))
     expect(await judge(small)).toEqual([])
   })
 
@@ -112,12 +112,17 @@ describe('undos', () => {
 
   it.each<[string, UndoItem['status'], boolean, string]>([
     ['done by the run, and not at the far side', 'done', false, 'is done by the run, and the far side saw nothing of it'],
-    ['run though it was discharged', 'discharged', true, 'was run, and is discharged by the run'],
     ['owed for ever', 'owed', false, 'is still owed, and the run has ended'],
   ])('says that one was %s', async (_, status, ran, facts) => {
     const { small, run } = await one({ undo: status })
     if (ran) small.note(`undo ${run.id} build 1`)
     expect((await judge(small)).join('\n')).toContain(`I4 run ${run.id}, undo of build: ${facts}`)
+  })
+
+  it('says that one was run of which the run tells nothing', async () => {
+    const { small, run } = await one({ undo: 'discharged', tellsRunning: false })
+    small.note(`undo ${run.id} build 1`)
+    expect(await judge(small)).toEqual([`I4 run ${run.id}, undo of build: was run, and no event of the run says so`])
   })
 
   it('says that one was run that was never owed', async () => {
@@ -218,6 +223,8 @@ interface One {
   changes: Parameters<SmallWorld['carryOut']>[1] extends { changes?: infer Changes } | undefined ? Changes : never
   plan: Plan
   told: string[]
+  /** Whether an undo of it began, by its events. */
+  tellsRunning: boolean
 }
 
 /** A world with one run that has ended, and whose forge knows. */
@@ -225,15 +232,10 @@ async function one(spec: Partial<One> = {}): Promise<{ small: SmallWorld; run: R
   const small = await openWorld()
   const [run] = await small.deliver()
   if (run === undefined) throw new Error('no run')
-  const { end = 'succeeded', undo, told = [], ...rest } = spec
+  const { end = 'succeeded', undo, told = [], tellsRunning = true, ...rest } = spec
   const item = { step: 'build', does: 'unmake' }
-  const undos: UndoItem[] =
-    undo === undefined
-      ? []
-      : [
-          { ...item, status: 'running' },
-          { ...item, status: undo },
-        ]
+  const statuses: UndoItem['status'][] = [...(tellsRunning ? (['running'] as const) : []), ...(undo === undefined ? [] : [undo])]
+  const undos = undo === undefined ? [] : statuses.map((status) => ({ ...item, status }))
   await small.carryOut(run, { plan: chain, ...rest, end, undo: undos })
   const isTold = spec.told === undefined && end === 'succeeded'
   await tellForge(small, run, ...(isTold ? ['success'] : told))

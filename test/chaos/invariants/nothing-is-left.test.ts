@@ -159,6 +159,8 @@ describe('the machine', () => {
     skipUnless(mounted.exitCode === 0, 'this machine lets nobody mount')
     ends.push(() => execa('umount', [place]))
     expect(await judge(small)).toEqual([`I5 mount ${place}: of tmpfs, is still there`])
+    small.world.mounts = [place]
+    expect(await judge(small)).toEqual([])
   })
 })
 

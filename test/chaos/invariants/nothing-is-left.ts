@@ -20,7 +20,7 @@ export async function nothingIsLeft(memory: Memory): Promise<Finding> {
     processes: findProcesses(memory, ended),
     cgroups: await findCgroups(ended),
     containers: await findContainers(ended),
-    mounts: findMounts(memory.world.directory),
+    mounts: findMounts(memory.world),
     files: await findFiles(memory.world, ended),
     scratch: await findScratch(memory.world),
     instances: findInstances(memory),

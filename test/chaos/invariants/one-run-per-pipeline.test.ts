@@ -40,6 +40,17 @@ describe('nothing to say of', () => {
     expect(await judge(small)).toEqual([])
   })
 
+  it('a run without a pipeline that a fault has ended in Temporal before it was compiled; but its siblings must be there', async () => {
+    const small = await openWorld()
+    const [first] = await small.deliver({ pipelines: ['one'] })
+    await small.store.runs.finish(String(first?.id), { status: 'errored', at: 1 }, [])
+    expect((await judge(small)).join()).toContain('its pipelines are [one], its runs')
+    small.ledger.faults.push({ at: 1, name: 'terminate run' })
+    expect(await judge(small)).toEqual([])
+    small.ledger.posts[0]?.pipelines.push('two')
+    expect((await judge(small)).join()).toContain('its pipelines are [one, two], its runs')
+  })
+
   it('a run of polling for a push that nobody posted', async () => {
     const small = await openWorld()
     await startPolled(small, 'quiet', sha('quiet'))

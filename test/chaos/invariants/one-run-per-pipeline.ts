@@ -1,7 +1,7 @@
 /** I1: each accepted delivery has exactly one run for each pipeline it matches, or one `skipped`; no run is without a trigger. */
 import type { Delivery } from '../../../src/domain/delivery.ts'
 import { groupBy } from '../collections.ts'
-import type { Post } from '../evidence.ts'
+import type { Ledger, Post } from '../evidence.ts'
 import { createFinding, type Finding } from '../finding.ts'
 import type { Memory, RunMemory } from '../memory.ts'
 
@@ -50,19 +50,21 @@ export function oneRunPerPipeline(memory: Memory): Finding {
 
   function checkGroup(about: string, first: RunMemory, pipelines: readonly string[]): void {
     const group = groupOf(first)
-    const made = group.flatMap(nameOf).toSorted()
-    const told = `its pipelines are [${pipelines.join(', ')}], its runs ${group.map(tell).join(', ')}`
-    const isWhole = made.length === group.length && made.join() === pipelines.toSorted().join()
+    const runsTold = group.map(tell).join(', ')
+    const isCut = wasCutBefore(first, ledger)
     if (pipelines.length === 0) {
-      const [only] = group
-      const isRight = group.length === 1 && only !== undefined && (only.run.status === 'skipped' || wasCutBefore(only))
-      if (!isRight) finding.blame(about, `matches no pipeline, and its runs are ${group.map(tell).join(', ')}`)
-    } else if (wasCutBefore(first)) {
-      // Whoever cancels a run before it was compiled has no siblings of it started: docs/durability.md, Limits.
-      const others = group.filter((other) => other !== first).flatMap(nameOf)
-      const isRight = new Set(others).size === group.length - 1 && others.every((name) => pipelines.includes(name))
-      if (!isRight || group.length > pipelines.length) finding.blame(about, told)
-    } else if (!isWhole) finding.blame(about, told)
+      const isRight = group.length === 1 && (first.run.status === 'skipped' || isCut)
+      if (!isRight) finding.blame(about, `matches no pipeline, and its runs are ${runsTold}`)
+      return
+    }
+    const named = group.flatMap(nameOf)
+    // One that ended before it was compiled has no name; it stands for the first pipeline that matches.
+    const isEachOne = named.length === group.length || (isCut && named.length === group.length - 1 && nameOf(first).length === 0)
+    const isRight = isEachOne && new Set(named).size === named.length && named.every((name) => pipelines.includes(name))
+    // Whoever cancels a run before it was compiled has no siblings of it started: docs/durability.md, Limits.
+    const mayLack = isCut && first.run.status === 'cancelled'
+    if (isRight && (group.length === pipelines.length || (mayLack && group.length < pipelines.length))) return
+    finding.blame(about, `its pipelines are [${pipelines.join(', ')}], its runs ${runsTold}`)
   }
 
   function checkUnclaimed(one: RunMemory): void {
@@ -110,9 +112,10 @@ function nameOf({ run }: RunMemory): string[] {
   return name === undefined ? [] : [name]
 }
 
-/** Cancelled before it was compiled. */
-function wasCutBefore({ run, events }: RunMemory): boolean {
-  return run.status === 'cancelled' && !events.some(({ body }) => body.type === 'planned')
+/** Cancelled, or ended inside Temporal by a fault, before it was compiled. */
+function wasCutBefore({ run, events }: RunMemory, { faults }: Ledger): boolean {
+  if (events.some(({ body }) => body.type === 'planned')) return false
+  return run.status === 'cancelled' || (run.status === 'errored' && faults.some(({ name }) => name.includes('terminate')))
 }
 
 function tell(one: RunMemory): string {

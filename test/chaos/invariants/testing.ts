@@ -79,6 +79,7 @@ export function smallWorlds(): (options?: { registry?: RunningRegistry }) => Pro
       client: createClient({ url: nowhere, token: '' }),
       temporal: { address: '127.0.0.1:1', namespace: 'default' },
       project: 'shop',
+      mounts: [],
       environments: [],
       runners: [{ name: 'runner-a', data: join(directory, 'runner'), workspaces: join(directory, 'workspaces') }],
       canaries: ['c4n4ry/of "the" proof+?'],

@@ -84,8 +84,9 @@ function mayGoBack({ events }: RunMemory): boolean {
   return runners.size > 1 || workspaces.some(({ status }) => status === 'lost')
 }
 
-function wasRetried({ ledger }: Memory, { run }: RunMemory): boolean {
-  return ledger.requests.some(({ kind, runId }) => kind === 'retry' && runId === run.id)
+/** A person has had the run go on once more, under a workflow of its own. */
+function wasRetried({ executions }: Memory, { run }: RunMemory): boolean {
+  return executions.some(({ workflowId }) => workflowId.startsWith(`run/${run.id}/retry-`))
 }
 
 /** The epochs under which an attempt was begun, by its logs, its news and its row. */

@@ -11,7 +11,6 @@ export function checkUndos({ runs, effects }: Memory, finding: FindingWriter): v
       const about = `run ${one.run.id}, undo of ${step}`
       const ran = undone.delete(`${one.run.id} ${step}`)
       if (status === 'done' && !ran) finding.blame(about, 'is done by the run, and the far side saw nothing of it')
-      if ((status === 'discharged' || status === 'owed') && ran) finding.blame(about, `was run, and is ${status} by the run`)
       const told = one.events.some(
         ({ body }) => body.type === 'undo' && body.item.step === step && body.item.status === 'running',
       )

@@ -1,6 +1,7 @@
 /** What the machine keeps for a run: cgroups, containers, mounts. */
 import { existsSync, readFileSync } from 'node:fs'
 import { execa } from 'execa'
+import type { World } from '../../evidence.ts'
 import { walk } from '../../files.ts'
 import { findRunIn, type Leftovers } from '../nothing-is-left.ts'
 
@@ -24,9 +25,9 @@ function listMounts(): Mount[] {
     })
 }
 
-export function findMounts(directory: string): Leftovers {
+export function findMounts({ directory, mounts: own }: World): Leftovers {
   const mounts = listMounts()
-  const left = mounts.filter(({ place }) => place === directory || place.startsWith(`${directory}/`))
+  const left = mounts.filter(({ place }) => place.startsWith(`${directory}/`) && !own.includes(place))
   return {
     looked: mounts.length,
     left: left.map(({ place, type }) => ({ about: `mount ${place}`, facts: `of ${type}, is still there` })),
