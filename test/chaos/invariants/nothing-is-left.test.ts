@@ -8,6 +8,7 @@ import type { EnvironmentRecord } from '../../../src/embedded/keeper/keeper-stat
 import { findIdentity } from '../../../src/process/identity.ts'
 import { tagVariable } from '../../../src/runner/leftovers.ts'
 import type { Run } from '../../../src/store/store.ts'
+import { engineMissing } from '../../helpers/engine.ts'
 import { skipUnless } from '../../helpers/skips.ts'
 import { until } from '../../helpers/until.ts'
 import type { EnvironmentMemory } from '../memory.ts'
@@ -148,6 +149,31 @@ describe('the machine', () => {
     mkdirSync(parent)
     mkdirSync(join(parent, run.id))
     expect(await judge(small)).toEqual([`I5 cgroup ${join(parent, run.id)}: of run ${run.id}, which has ended`])
+  })
+
+  it('a container of an ended run is left', async () => {
+    const missing = engineMissing()
+    skipUnless(missing === undefined, missing ?? '')
+    const { small, run } = await ended()
+    const image = `belay-chaos-test:${String(process.pid)}`
+    // An image of nothing: it is never started.
+    const empty = join(small.world.directory, 'empty.tar')
+    writeFileSync(empty, Buffer.alloc(1024))
+    await execa('docker', ['image', 'import', '--', empty, image])
+    ends.push(() => execa('docker', ['image', 'rm', '--', image]))
+    const { stdout: id } = await execa('docker', [
+      'container',
+      'create',
+      '--label',
+      `belay.run=${run.id}`,
+      '--',
+      image,
+      'nothing',
+    ])
+    ends.push(() => execa('docker', ['container', 'rm', '--', id]))
+    const said = await judge(small)
+    expect(said).toHaveLength(1)
+    expect(said.join()).toContain(`I5 container ${id.slice(0, 12)}: of run ${run.id}, which has ended`)
   })
 
   it('a mount below the world is left', async () => {
