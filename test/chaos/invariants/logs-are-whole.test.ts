@@ -1,6 +1,7 @@
 import { appendFileSync, rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { commandsStep, planOf } from '../../../src/runner/testing/plan.ts'
 import { logPath } from '../../../src/store/logs/paths.ts'
 import type { StepChange } from '../../../src/domain/run-event.ts'
 import type { Run } from '../../../src/store/store.ts'
@@ -37,6 +38,18 @@ describe('nothing to say of', () => {
     await small.writeLog({ runId: run.id, epoch: 2 }, whole)
     const finding = await logsAreWhole(await small.remember())
     expect([linesOf(finding.violations), finding.looked]).toEqual([[], { I6: 2, 'I6 step logs': 2 }])
+  })
+
+  it('what a builder prints, whatever it is', async () => {
+    const small = await openWorld()
+    const [run] = await small.deliver()
+    if (run === undefined) throw new Error('no run')
+    const { commands: _commands, ...rest } = commandsStep('build', [])
+    const buildImage = { builder: 'pack' as const, repository: 'shop/app', tags: [], labels: {}, files: {}, entrypoint: ['app'] }
+    const plan = planOf([{ ...rest, kind: 'build_image', buildImage }])
+    await small.carryOut(run, { plan, changes: [change('build', 'succeeded')], silent: true })
+    await small.writeLog({ runId: run.id }, 'build is made\n')
+    expect(await judge(small)).toEqual([])
   })
 
   it('a part of the lines of a step that was cancelled, and bytes past the end of a log that is still open', async () => {
