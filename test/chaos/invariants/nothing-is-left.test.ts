@@ -125,6 +125,16 @@ describe('files', () => {
     },
   )
 
+  it('what its runner sweeps in time is not', async () => {
+    const { small, run } = await ended()
+    const directory = join(small.world.directory, 'runner/journal', run.id)
+    mkdirSync(directory)
+    const sweeping = setTimeout(() => rmdirSync(directory), 500)
+    const memory = await small.remember()
+    expect(linesOf((await nothingIsLeft(memory, { sweptWithinMs: 60_000 })).violations)).toEqual([])
+    clearTimeout(sweeping)
+  })
+
   it('those of a run that goes on are not', async () => {
     const { small } = await ended()
     const [goesOn] = await small.deliver()

@@ -13,7 +13,14 @@ export interface Leftovers {
   left: { about: string; facts: string }[]
 }
 
-export async function nothingIsLeft(memory: Memory): Promise<Finding> {
+export interface Patience {
+  /** A runner sweeps what it missed, now and then: so long its directories may keep what is left of ended runs. */
+  sweptWithinMs: number
+}
+
+const lookEveryMs = 2_000
+
+export async function nothingIsLeft(memory: Memory, { sweptWithinMs }: Patience = { sweptWithinMs: 0 }): Promise<Finding> {
   const finding = createFinding('I5')
   const ended = new Set(memory.runs.flatMap(({ run }) => (isEndedRun(run.status) ? [run.id] : [])))
   const findings: Record<string, Leftovers> = {
@@ -21,7 +28,7 @@ export async function nothingIsLeft(memory: Memory): Promise<Finding> {
     cgroups: await findCgroups(ended),
     containers: await findContainers(ended),
     mounts: findMounts(memory.world),
-    files: await findFiles(memory.world, ended),
+    files: await lookUntilNothing(() => findFiles(memory.world, ended), sweptWithinMs),
     scratch: await findScratch(memory.world),
     instances: findInstances(memory),
   }
@@ -30,6 +37,15 @@ export async function nothingIsLeft(memory: Memory): Promise<Finding> {
     for (const { about, facts } of left) finding.blame(about, facts)
   }
   return finding
+}
+
+async function lookUntilNothing(look: () => Promise<Leftovers>, withinMs: number): Promise<Leftovers> {
+  const deadline = Date.now() + withinMs
+  for (;;) {
+    const found = await look()
+    if (found.left.length === 0 || Date.now() >= deadline) return found
+    await new Promise((resolve) => setTimeout(resolve, Math.min(lookEveryMs, deadline - Date.now())))
+  }
 }
 
 /** The ended run that a name is about. */
