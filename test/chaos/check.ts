@@ -35,9 +35,12 @@ export async function check(world: World, ledger: Ledger): Promise<Verdict> {
   const temporal = await openTemporalView(world.temporal)
   try {
     const memory = await remember(world, ledger, temporal)
-    const findings: Finding[] = []
+    const judged: [string, Finding][] = []
     // One after the other: each is busy enough.
-    for (const [invariant, look] of Object.entries(checks)) findings.push(await judge(invariant, () => look(memory, temporal)))
+    for (const [invariant, look] of Object.entries(checks)) {
+      judged.push([invariant, await judge(invariant, () => look(memory, temporal))])
+    }
+    const findings = judged.toSorted(([a], [b]) => a.localeCompare(b)).map(([, finding]) => finding)
     return {
       violations: findings.flatMap(({ violations }) => violations),
       looked: Object.assign({}, ...findings.map(({ looked }) => looked)) as Verdict['looked'],
