@@ -4,6 +4,7 @@ import { ApplicationFailure, CancelledFailure } from '@temporalio/common'
 import type { RunnerActivities } from '../contract/activities.ts'
 import { failureTypes, toApplicationFailure, type RunnerRestartedDetails } from '../contract/failures.ts'
 import { BelayError } from '../domain/errors.ts'
+import { faultPoint } from '../process/fault-point.ts'
 import type { Runner } from '../runner/create-runner.ts'
 import { CutShort } from '../runner/cut-short.ts'
 import type { Task } from '../runner/runner-deps.ts'
@@ -15,10 +16,11 @@ export interface RunnerActivityDeps {
 
 export function createRunnerActivities({ runner }: RunnerActivityDeps): RunnerActivities {
   return {
-    openWorkspace: async (input) => await carryOut(async (task) => await orCancelled(task, runner.openWorkspace(input, task))),
-    runSegment: async (input) => await carryOut(async (task) => await runner.runSegment(input, task)),
+    openWorkspace: async (input) =>
+      await carryOut('openWorkspace', async (task) => await orCancelled(task, runner.openWorkspace(input, task))),
+    runSegment: async (input) => await carryOut('runSegment', async (task) => await runner.runSegment(input, task)),
     async runScript(input) {
-      return await carryOut(async (task) => {
+      return await carryOut(input.script.type, async (task) => {
         const outcome = await orCancelled(task, runner.runScript(input, task))
         if (outcome !== undefined) return outcome
         throwIfCancelled(task)
@@ -26,23 +28,29 @@ export function createRunnerActivities({ runner }: RunnerActivityDeps): RunnerAc
         throw restarted([script.type === 'undo' ? script.step : script.step.id])
       })
     },
-    closeWorkspace: async ({ runId, keep }) => await carryOut(async () => await runner.closeWorkspace(runId, keep)),
+    closeWorkspace: async ({ runId, keep }) =>
+      await carryOut('closeWorkspace', async () => await runner.closeWorkspace(runId, keep)),
   }
 }
 
 const heartbeatMs = 1_000
 
 /** Heartbeats while the work goes on, and hands its cancellation and its errors over. */
-async function carryOut<T>(work: (task: Task) => Promise<T>): Promise<T> {
+async function carryOut<T>(name: string, work: (task: Task) => Promise<T>): Promise<T> {
   const context = Context.current()
   let details: unknown
   const timer = setInterval(() => context.heartbeat(details), heartbeatMs)
   try {
-    return await work({
+    faultPoint(`activity.${name}.before`)
+    const working = work({
       token: context.info.base64TaskToken,
       signal: stopSignalOf(context),
       progress: (next) => (details = next),
     })
+    faultPoint(`activity.${name}.during`)
+    const result = await working
+    faultPoint(`activity.${name}.after`)
+    return result
   } catch (error) {
     throw toFailure(error)
   } finally {

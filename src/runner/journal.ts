@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { Outcome } from '../domain/step.ts'
 import { openSyncedLines, parseLines, writeAll } from '../process/durable-file.ts'
+import { faultPoint } from '../process/fault-point.ts'
 import type { ProcessIdentity } from '../process/identity.ts'
 
 const Identity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() })
@@ -143,9 +144,15 @@ function writeJournal(file: string, begun: Begun): Journal {
   const append = (line: Line) => synced.append(line)
   append(begun)
   return {
-    started: (step, attempt) => append({ type: 'started', step, attempt }),
+    started(step, attempt) {
+      append({ type: 'started', step, attempt })
+      faultPoint('journal.started')
+    },
     spawned: (step, identity) => note({ type: 'spawned', step, identity }),
-    outcome: (outcome) => append({ type: 'outcome', outcome }),
+    outcome(outcome) {
+      append({ type: 'outcome', outcome })
+      faultPoint('journal.outcome')
+    },
     interrupted: (step) => note({ type: 'interrupted', step }),
     wasCut: (step, attempt) =>
       readLines(file).some((line) => line.type === 'cut' && line.step === step && line.attempt === attempt),

@@ -10,6 +10,7 @@ import type { Image, Outcome, StepResult } from '../domain/step.ts'
 import type { StepGroup, StepGroups } from '../process/cgroup.ts'
 import type { Builder, BuildImageInput } from '../drivers/builders/builder.ts'
 import { chooseBuilder } from '../drivers/builders/choose-builder.ts'
+import { faultPoint } from '../process/fault-point.ts'
 import type { RegistryAccess } from '../registry/registry.ts'
 import { groupNameOf, limitsOf } from './attempt-group.ts'
 import { endingOf, isDoubtful, stopped, timedOut, withStruck, type Ending } from './attempt-outcome.ts'
@@ -225,6 +226,7 @@ async function runBuild({ deps, input, log, own, registry, group }: Work, writte
       group,
       signal,
     })
+    faultPoint('image.pushed')
     return { ending: { status: 'succeeded' }, result: { image } }
   } catch (error) {
     if (stopReasonOf(input.signal) === undefined && limit.aborted) return { ending: timedOut(input.timeoutMs) }

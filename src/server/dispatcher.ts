@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { BelayError, messageOf } from '../domain/errors.ts'
 import { isEndedRun, RunIdentity } from '../domain/run.ts'
+import { faultPoint } from '../process/fault-point.ts'
 import type { Command, Run, Store } from '../store/store.ts'
 import { backoffMs, pause } from './backoff.ts'
 import type { Disk } from './disk.ts'
@@ -65,6 +66,7 @@ async function loop(deps: DispatcherDeps, owner: string, signal: AbortSignal): P
 
 /** Brings one command to Temporal, or notes when it is tried again. Throws only if the store does. */
 async function carry(deps: DispatcherDeps, command: Command): Promise<void> {
+  faultPoint('dispatcher.leased')
   const { store, log } = deps
   const line = { run: command.runId, command: command.kind, attempt: command.attempts }
   try {
@@ -75,7 +77,9 @@ async function carry(deps: DispatcherDeps, command: Command): Promise<void> {
     await store.commands.retry(command.id, { retryAt: Date.now() + waitingMs, error: messageOf(error) })
     return
   }
+  faultPoint('dispatcher.acknowledge')
   await store.commands.done(command.id)
+  faultPoint('dispatcher.acknowledged')
   log.info(line, 'command delivered')
 }
 
@@ -88,7 +92,9 @@ async function deliver(deps: DispatcherDeps, command: Command): Promise<void> {
     return
   }
   const { actor = { id: 'belay', name: 'belay' }, reason } = command
+  faultPoint('dispatcher.cancel')
   await deps.orchestrator.cancelRun(run.id, { actor, ...(reason === undefined ? {} : { reason }) })
+  faultPoint('dispatcher.cancelled')
 }
 
 async function startRun(deps: DispatcherDeps, run: Run): Promise<void> {
@@ -99,7 +105,9 @@ async function startRun(deps: DispatcherDeps, run: Run): Promise<void> {
     return
   }
   const repository = { project: run.project, url: project.repository }
+  faultPoint('dispatcher.start')
   const started = await orchestrator.startRun({ run: RunIdentity.parse(run), repository })
+  faultPoint('dispatcher.started')
   if (started === 'foreign') await endErrored(deps, run, 'Temporal has a workflow of this id that another store started')
 }
 

@@ -6,6 +6,7 @@ import { assertNever, messageOf } from '../domain/errors.ts'
 import type { RunStatus } from '../domain/run.ts'
 import type { CommitState, CommitStatus, CommitStatuses } from '../drivers/forges/forge.ts'
 import { findForge } from '../drivers/forges/index.ts'
+import { faultPoint } from '../process/fault-point.ts'
 import type { CommitStatusNews, LeasedItem, Store } from '../store/store.ts'
 import { backoffMs, pause } from './backoff.ts'
 
@@ -77,7 +78,9 @@ async function deliver({ config, store, log, limits }: OutboxDeps, item: LeasedI
   const receiver = findReceiver(config, payload)
   if (receiver === undefined) return store.outbox.done(item)
   const line = { project: payload.project, run: payload.runId, sha: payload.sha, status: payload.status }
+  faultPoint('outbox.tell')
   const answer = await receiver.statuses.send(statusOf(config, receiver, payload), signal)
+  faultPoint('outbox.told')
   switch (answer.type) {
     case 'taken':
       log.info(line, 'commit status told')

@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { z } from 'zod'
 import type { Operation } from '../../contract/activities.ts'
 import { BelayError, errorCodes, type ErrorCode } from '../../domain/errors.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 
 export const KeeperInstance = z.object({
   id: z.string(),
@@ -92,8 +93,11 @@ export function createEnvironmentsClient(options: {
       const { driver, host, port } = edge
       await keeper.call(z.unknown(), 'PUT', pathOf(environment, '/edge'), { driver, host, port })
     },
-    carryOut: (schema, name, { environment, fence, operationId }, rest = {}) =>
-      keeper.call(schema, 'POST', pathOf(environment, `/${name}`), { fence, operationId, ...rest }),
+    async carryOut(schema, name, { environment, fence, operationId }, rest = {}) {
+      const answer = await keeper.call(schema, 'POST', pathOf(environment, `/${name}`), { fence, operationId, ...rest })
+      faultPoint(`keeper.${name}.answered`)
+      return answer
+    },
     async ask(environment, name, body) {
       await keeper.call(z.unknown(), 'POST', pathOf(environment, `/${name}`), body)
     },

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BelayError, messageOf } from '../../domain/errors.ts'
 import { findForge, forges } from '../../drivers/forges/index.ts'
 import type { Forge } from '../../drivers/forges/forge.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import type { Accepted } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { runUrl } from '../run-view.ts'
@@ -44,6 +45,7 @@ async function takeDelivery(
   if (deliveryId === undefined) throw new BelayError({ code: 'invalid_input', message: 'the delivery has no id of its own' })
   const line = { project, forge: forge.name, event, delivery: deliveryId }
   const parsed = forge.parseDelivery({ headers: request.headers, body: document })
+  faultPoint('hook.received')
   const accepted = await accept(deps, line, {
     project,
     forge: forge.name,
@@ -53,6 +55,8 @@ async function takeDelivery(
     parsed,
     runUrl: (runId) => runUrl(deps.config, runId),
   })
+  faultPoint('hook.persisted')
+  reply.raw.once('finish', () => faultPoint('hook.answered'))
   deps.log.info({ ...line, ...summaryOf(accepted) }, `delivery ${accepted.type}`)
   if (accepted.type === 'conflict') {
     throw new BelayError({ code: 'conflict', message: 'another delivery of this id came before, with another body' })

@@ -5,6 +5,7 @@ import { routes } from '../../api/routes.ts'
 import type { RollbackRequest } from '../../domain/environment.ts'
 import { BelayError } from '../../domain/errors.ts'
 import { ReleaseRef } from '../../domain/release.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
 import { detailOf, loadEnvironment } from '../environment-view.ts'
@@ -58,7 +59,9 @@ export function mountEnvironments(app: FastifyInstance, deps: RouteDeps): void {
       subject: name,
       data: { ...body, request: request.id },
     })
+    faultPoint('rollback.asked')
     const answer = await orchestrator.rollBack(request)
+    faultPoint('rollback.queued')
     log.info({ environment: name, request: request.id, release: answer.release }, 'rollback asked for')
     return answer
   })
