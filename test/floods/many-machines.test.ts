@@ -66,7 +66,7 @@ const serverAtWork = new Promise<void>((resolve) => (tellAtWork = resolve))
 
 beforeAll(async () => {
   if (missing !== undefined) return
-  cluster = await startCluster('flood')
+  cluster = await startCluster()
   connection = await Connection.connect({ address: cluster.temporal })
   const { pushes, heldPush } = await commitAll()
   held = await hold(heldPush)

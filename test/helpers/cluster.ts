@@ -1,7 +1,8 @@
+// Long because what stands where, what starts what and what ends it is one picture.
 /**
  * Belay on many machines, in small: two servers, two controls, two runners and a deployer, each a process of the build, on
  * one PostgreSQL and one Temporal. Servers and controls share a data directory, as many machines share a file system; the
- * deployer and the runners have their own.
+ * deployer and the runners have their own. The deployer's keeper is a process of its own, which the deployer looks after.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -12,14 +13,16 @@ import { fileURLToPath } from 'node:url'
 import { createClient, type Client } from '../../src/api/client.ts'
 import { placesOf } from '../../src/config/places.ts'
 import { adminTokenFile } from '../../src/config/token-files.ts'
-import { stopKeeper } from '../../src/embedded/keeper/keeper-presence.ts'
-import { keeperSocket } from '../../src/embedded/keeper/keeper-socket.ts'
+import { partFiles } from '../../src/embedded/supervisor/part-files.ts'
 import { findTemporal } from '../../src/embedded/temporal/find-temporal.ts'
-import { startTemporal } from '../../src/embedded/temporal/start-temporal.ts'
+import { startTemporal, type TemporalServer } from '../../src/embedded/temporal/start-temporal.ts'
 import { findFreePort } from '../../src/process/free-port.ts'
+import { signalGroup } from '../../src/process/identity.ts'
+import { stopGroup } from '../../src/process/spawn.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Store } from '../../src/store/store.ts'
 import { startGitServer, type GitServer } from './git-server.ts'
+import { endKeeper } from './keeper-process.ts'
 import { startPostgres } from './postgres.ts'
 import { until } from './until.ts'
 
@@ -30,15 +33,42 @@ export type ServerName = (typeof serverNames)[number]
 export type ControlName = (typeof controlNames)[number]
 export type RunnerName = (typeof runnerNames)[number]
 export const machineNames = [...serverNames, ...controlNames, ...runnerNames, 'deployer'] as const
-type MachineName = (typeof machineNames)[number]
+export type MachineName = (typeof machineNames)[number]
+/** What can be broken: the machines, the Temporal they share, and the process that owns the applications. */
+export const partNames = ['temporal', ...machineNames, 'keeper'] as const
+export type PartName = (typeof partNames)[number]
+/** What is started again by us; the keeper is its deployer's. */
+export type StartedName = Exclude<PartName, 'keeper'>
 
 /** The server that each runner speaks to. */
 export const serverOf: Readonly<Record<RunnerName, ServerName>> = { 'runner-a': 'server-a', 'runner-b': 'server-b' }
 
+export interface ClusterOptions {
+  /** The only one. Default: `flood`. */
+  project?: string
+  /** Its repository's name on the Git server. Default: the project's. */
+  repository?: string
+  /** All of it lies below this one, which its owner makes and removes. Default: a new one, gone with the cluster. */
+  directory?: string
+  /** Its owner stops it. Default: one that ends with the cluster. */
+  git?: GitServer
+  /** The Git server as Belay is told of it; default: as it is. */
+  gitUrl?: string
+  /** More of the project, and of the top level of the configuration: whole lines. */
+  projectConfig?: string
+  config?: string
+  /** Further variables of servers, controls and the deployer. */
+  env?: Record<string, string>
+  /** Further variables of every machine. */
+  everyEnv?: Record<string, string>
+  /** How much each runner does at once. */
+  slots?: number
+}
+
 export interface Cluster {
   /** A directory that every step may write into, outside of all workspaces. */
   notes: string
-  /** Of the project `flood`. */
+  /** Of the project. */
   hookSecret: string
   git: GitServer
   /** `host:port` of Temporal. */
@@ -48,86 +78,105 @@ export interface Cluster {
   urlOf(server: ServerName): string
   /** With the admin's token, by way of that server. */
   clientOf(server: ServerName): Client
-  pid(machine: MachineName): number
+  /** Throws if it does not run. */
+  pid(part: PartName): number
+  /** Has it never run, or has its process ended? */
+  isGone(part: PartName): boolean
+  /** Throws if it does not run. */
+  signal(part: PartName, signal: NodeJS.Signals): void
   /** SIGKILL; resolves when the process is gone. */
-  kill(machine: MachineName): Promise<void>
+  kill(part: PartName): Promise<void>
   /** SIGTERM; resolves when it has stopped in order. */
   shutDown(machine: MachineName): Promise<void>
-  /** After `kill` or `shutDown`: the same again; resolves when it is ready. */
-  start(machine: MachineName): Promise<void>
-  /** What a machine has printed, in all its lives. */
-  output(machine: MachineName): string
+  /** After its end: the same again; resolves when it is ready. */
+  start(part: StartedName): Promise<void>
+  /** What a part has printed, in all its lives. */
+  output(part: PartName): string
+  /** Where runners have their directories and workspaces. */
+  runners: readonly { name: RunnerName; data: string; workspaces: string }[]
   /** The admin's tokens that were written down on any of the machines. */
   adminTokens: readonly string[]
   stop(): Promise<void>
 }
 
-/** Starts everything; `repository` is the name of the project's one on the Git server. */
-export async function startCluster(repository: string): Promise<Cluster> {
-  const directory = mkdtempSync(join(tmpdir(), 'belay-cluster-'))
+/** Where a cluster keeps what, below its directory. */
+export function clusterPlaces(directory: string) {
+  const workOf = (machine: MachineName) => join(directory, `${machine}-work`)
+  return {
+    notes: join(directory, 'notes'),
+    shared: placesOf(join(directory, 'shared'), { root: false }),
+    deployer: placesOf(join(directory, 'deployer'), { work: workOf('deployer'), root: false }),
+    runner: (name: RunnerName) => placesOf(join(directory, name), { work: workOf(name), root: false }),
+    workOf,
+  }
+}
+
+/** Starts everything. */
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const ends: (() => Promise<unknown>)[] = []
+  const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'belay-cluster-'))
+  if (options.directory === undefined)
+    ends.push(() => Promise.resolve(rmSync(directory, { recursive: true, force: true, maxRetries: 5 })))
   // Steps may run as another user, who must be able to pass through.
   chmodSync(directory, 0o711)
-  const ends: (() => Promise<unknown>)[] = [
-    () => Promise.resolve(rmSync(directory, { recursive: true, force: true, maxRetries: 5 })),
-  ]
+  // One that cannot be ended must not keep the others alive.
   const stop = async () => {
-    for (const end of ends.splice(0).reverse()) await end()
+    const faults: unknown[] = []
+    for (const end of ends.splice(0).reverse()) await end().catch((error: unknown) => faults.push(error))
+    if (faults.length > 0)
+      throw new AggregateError(faults, `not all of the cluster could be ended: ${faults.map(String).join('; ')}`)
   }
   try {
-    return { ...(await assemble({ directory, repository, ends })), stop }
+    return { ...(await assemble({ ...options, directory, ends })), stop }
   } catch (error) {
     await stop()
     throw error
   }
 }
 
-interface Assembly {
+interface Assembly extends ClusterOptions {
   directory: string
-  repository: string
   /** What ends the parts, in the order in which they were started. */
   ends: (() => Promise<unknown>)[]
 }
 
-async function assemble({ directory, repository, ends }: Assembly): Promise<Omit<Cluster, 'stop'>> {
-  const notes = join(directory, 'notes')
+async function assemble(options: Assembly): Promise<Omit<Cluster, 'stop'>> {
+  const { directory, ends, project = 'flood', repository: repositoryName = project } = options
+  const places = clusterPlaces(directory)
+  const { notes, shared, deployer } = places
   mkdirSync(notes)
   chmodSync(notes, 0o777)
-  const git = await startGitServer()
-  ends.push(() => git.stop())
+  const git = options.git ?? (await startGitServer())
+  if (options.git === undefined) ends.push(() => git.stop())
   const postgres = await startPostgres()
   ends.push(() => postgres.stop())
   const database = await postgres.createDatabase()
-  const temporal = await beginTemporal(directory)
-  ends.push(() => temporal.stop())
+  const temporal = createTemporal(directory)
+  ends.push(() => temporal.end())
+  await temporal.start()
   const urls: Record<ServerName, string> = { 'server-a': await freeUrl(), 'server-b': await freeUrl() }
   const config = join(directory, 'belay.config.yml')
-  writeFileSync(
-    config,
-    configText({ temporal: temporal.address, url: urls['server-a'], repository: `${git.url}/${repository}.git` }),
-  )
+  const repository = `${options.gitUrl ?? git.url}/${repositoryName}.git`
+  writeFileSync(config, configText({ ...options, project, temporal: temporal.address(), url: urls['server-a'], repository }))
 
   const hookSecret = randomBytes(24).toString('hex')
-  const shared = placesOf(join(directory, 'shared'), { root: false })
-  const start = (machine: MachineName, args: string[], env: Record<string, string>, says: string) => {
-    const one = createMachine({
-      name: machine,
-      directory,
-      args,
-      env: { ...env, BELAY_WORK_DIR: join(directory, `${machine}-work`) },
-      says,
-    })
+  const create = (machine: MachineName, args: string[], env: Record<string, string>, says: string) => {
+    const all = { ...options.everyEnv, ...env, BELAY_WORK_DIR: places.workOf(machine) }
+    const one = createMachine({ name: machine, directory, args, env: all, says })
     ends.push(() => one.end())
     return one
   }
-  const configured = (machine: MachineName, command: string[], data: string, says: string) =>
-    start(machine, [...command, '--config', config, '--data', data], { DATABASE_URL: database, HOOK_SECRET: hookSecret }, says)
+  const configured = (machine: MachineName, command: string[], data: string, says: string) => {
+    const env = { ...options.env, DATABASE_URL: database, HOOK_SECRET: hookSecret }
+    return create(machine, [...command, '--config', config, '--data', data], env, says)
+  }
 
   const server = (name: ServerName) =>
     configured(name, ['server', '--listen', new URL(urls[name]).host], shared.data, '"msg":"serving"')
   const control = (name: ControlName) => configured(name, ['worker', 'control'], shared.data, '"role":"control","msg":"ready"')
-  const deployer = placesOf(join(directory, 'deployer'), { root: false })
+  const keeper = createKeeper(deployer)
   // It outlives the deployer that started it.
-  ends.push(() => stopKeeper(keeperSocket(deployer.keeper)))
+  ends.push(() => keeper.end())
   const configuredOnes = {
     'server-a': server('server-a'),
     'server-b': server('server-b'),
@@ -142,55 +191,114 @@ async function assemble({ directory, repository, ends }: Assembly): Promise<Omit
   ends.push(() => store.close())
   const runner = async (name: RunnerName) => {
     const BELAY_RUNNER_TOKEN = await store.tokens.create({ name, role: 'runner' })
-    const args = ['worker', 'runner', '--name', name, '--url', urls[serverOf[name]], '--data', join(directory, name)]
-    return start(name, args, { TEMPORAL_ADDRESS: temporal.address, BELAY_RUNNER_TOKEN }, `runner ${name} serves`)
+    const slots = options.slots === undefined ? [] : ['--slots', String(options.slots)]
+    const args = ['worker', 'runner', '--name', name, '--url', urls[serverOf[name]], '--data', places.runner(name).data, ...slots]
+    return create(name, args, { TEMPORAL_ADDRESS: temporal.address(), BELAY_RUNNER_TOKEN }, `runner ${name} serves`)
   }
   const runners = { 'runner-a': await runner('runner-a'), 'runner-b': await runner('runner-b') }
   await Promise.all(Object.values(runners).map((one) => one.start()))
 
-  const machines: Record<MachineName, Machine> = { ...configuredOnes, ...runners }
+  const started: Record<StartedName, Machine> = { temporal, ...configuredOnes, ...runners }
+  const parts: Record<PartName, Omit<Machine, 'start'>> = { ...started, keeper }
   // Whichever machine was the first has it.
   const adminTokens = [shared, deployer]
     .map(adminTokenFile)
     .flatMap((file) => (existsSync(file) ? [readFileSync(file, 'utf8')] : []))
   const token = adminTokens[0] ?? ''
   return {
-    ...{ notes, hookSecret, git, temporal: temporal.address, store, adminTokens },
+    ...{ notes, hookSecret, git, temporal: temporal.address(), store, adminTokens },
     urlOf: (name) => urls[name],
     clientOf: (name) => createClient({ url: urls[name], token }),
-    pid: (name) => machines[name].pid(),
-    kill: (name) => machines[name].kill(),
-    shutDown: (name) => machines[name].shutDown(),
-    start: (name) => machines[name].start(),
-    output: (name) => machines[name].output(),
+    pid: (name) => parts[name].pid(),
+    isGone: (name) => parts[name].isGone(),
+    signal: (name, signal) => void process.kill(parts[name].pid(), signal),
+    async kill(name) {
+      const part = parts[name]
+      const pid = part.isGone() ? undefined : part.pid()
+      if (pid === undefined) return
+      process.kill(pid, 'SIGKILL')
+      await until(`${name} is gone`, () => part.isGone() || part.pid() !== pid, stopWithinMs)
+    },
+    async shutDown(name) {
+      process.kill(parts[name].pid(), 'SIGTERM')
+      await until(`${name} has stopped`, () => parts[name].isGone(), stopWithinMs)
+    },
+    start: (name) => started[name].start(),
+    output: (name) => parts[name].output(),
+    runners: runnerNames.map((name) => ({ name, data: places.runner(name).data, workspaces: places.runner(name).workspaces })),
   }
 }
 
-async function beginTemporal(directory: string) {
-  const { TEMPORAL_ADDRESS: _theirs, ...env } = process.env
-  const found = await findTemporal({ env })
-  if (found.kind !== 'program') throw new Error('a server of our own was asked for')
-  return await startTemporal({
-    program: found.file,
-    directory: join(directory, 'temporal'),
-    log: join(directory, 'temporal.log'),
-  })
+/** On the same file and port in each life. */
+function createTemporal(directory: string): Machine & { address(): string } {
+  const log = join(directory, 'temporal.log')
+  let running: TemporalServer | undefined
+  let pid: number | undefined
+  const gone = (mine: number) => {
+    if (pid === mine) pid = undefined
+  }
+  return {
+    address: () => running?.address ?? '',
+    async start() {
+      const { TEMPORAL_ADDRESS: _theirs, ...env } = process.env
+      const found = await findTemporal({ env })
+      if (found.kind !== 'program') throw new Error('a server of our own was asked for')
+      running = await startTemporal({
+        ...{ program: found.file, directory: join(directory, 'temporal'), log },
+        started: (identity) => (pid = identity.pid),
+      })
+      const mine = running.identity.pid
+      void running.done.then(() => gone(mine))
+    },
+    pid() {
+      if (pid === undefined) throw new Error('temporal does not run')
+      return pid
+    },
+    isGone: () => pid === undefined,
+    output: () => (existsSync(log) ? readFileSync(log, 'utf8') : ''),
+    async end() {
+      if (pid !== undefined && running !== undefined) signalGroup(running.identity, 'SIGCONT')
+      await running?.stop()
+    },
+  }
+}
+
+/** Known by what its supervisor, the deployer, has written down. */
+function createKeeper(places: ReturnType<typeof placesOf>): Omit<Machine, 'start'> {
+  const files = () => partFiles(places.partLogs, 'keeper')
+  return {
+    pid() {
+      const found = files().findRecorded()
+      if (found === undefined) throw new Error('keeper does not run')
+      return found.pid
+    },
+    isGone: () => files().findRecorded() === undefined,
+    output: () => (existsSync(files().log) ? readFileSync(files().log, 'utf8') : ''),
+    async end() {
+      const found = files().findRecorded()
+      if (found !== undefined) signalGroup(found, 'SIGCONT')
+      await endKeeper(places.keeper)
+      if (found !== undefined) await stopGroup(found, 1_000)
+    },
+  }
 }
 
 async function freeUrl(): Promise<string> {
   return `http://127.0.0.1:${String(await findFreePort())}`
 }
 
-function configText({ temporal, url, repository }: { temporal: string; url: string; repository: string }): string {
+type ConfigText = Pick<ClusterOptions, 'projectConfig' | 'config'> & Record<'project' | 'temporal' | 'url' | 'repository', string>
+
+function configText({ project, temporal, url, repository, projectConfig = '', config = '' }: ConfigText): string {
   return `public_url: ${url}
 temporal: { address: "${temporal}" }
 database: { url: { from_env: DATABASE_URL } }
 projects:
-  flood:
+  ${project}:
     repository: ${repository}
     forge: github
     webhook_secret: { from_env: HOOK_SECRET }
-`
+${projectConfig}${config}`
 }
 
 interface MachineSpec {
@@ -205,8 +313,7 @@ interface MachineSpec {
 interface Machine {
   start(): Promise<void>
   pid(): number
-  kill(): Promise<void>
-  shutDown(): Promise<void>
+  isGone(): boolean
   output(): string
   /** Whatever state it is in: asked to stop, and killed if it does not. */
   end(): Promise<void>
@@ -248,17 +355,12 @@ function createMachine({ name, directory, args, env, says }: MachineSpec): Machi
       if (child?.pid === undefined || isGone()) throw new Error(`${name} does not run`)
       return child.pid
     },
-    async kill() {
-      child?.kill('SIGKILL')
-      await gone()
-    },
-    async shutDown() {
-      child?.kill('SIGTERM')
-      await gone()
-    },
+    isGone,
     output: () => Array.from({ length: lives }, (_, index) => read(index + 1)).join(''),
     async end() {
       if (isGone()) return
+      // One that sleeps would not hear it.
+      child?.kill('SIGCONT')
       child?.kill('SIGTERM')
       await gone().catch(() => child?.kill('SIGKILL'))
       await gone()

@@ -15,6 +15,8 @@ export type WireFault =
   /** After this many bytes of the answer's body nothing more is said. */
   | { type: 'hang_answer'; afterBytes: number }
   | { type: 'status'; status: number; retryAfter?: string }
+  /** Carried out by the server; the connection is reset instead of its answer. */
+  | { type: 'lost_answer' }
   /** The answer's first byte is another one. */
   | { type: 'wrong_bytes' }
   /** The server gets another first byte of the body than was sent. */
@@ -105,6 +107,10 @@ function passOn(fault: Exclude<WireFault, { type: 'reset' | 'hang' | 'status' }>
   const { method, headers } = request
   const url = new URL(request.url ?? '/', target)
   const onward = requestHttp(url, { method, headers, agent: false }, (answer) => {
+    if (fault?.type === 'lost_answer') {
+      answer.resume().once('close', () => request.socket.resetAndDestroy())
+      return
+    }
     // The registry makes its Locations of the Host header, which is ours.
     response.writeHead(answer.statusCode ?? 502, answer.headers)
     let sent = 0

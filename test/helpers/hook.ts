@@ -14,6 +14,8 @@ export interface PushHook extends Push {
   /** Absent: GitHub. */
   forge?: HookForge
   deliveryId?: string
+  /** How long an answer is waited for; absent: as long as it takes. */
+  timeoutMs?: number
 }
 
 /** Posts a push as a forge does, signed. */
@@ -21,7 +23,12 @@ export async function postPush(hook: PushHook): Promise<{ status: number; body: 
   const { url, secret, forge = 'github', deliveryId = randomUUID() } = hook
   const body = pushBody(forge, hook)
   const headers = signHook({ forge, secret, body, deliveryId })
-  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body })
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body,
+    ...(hook.timeoutMs === undefined ? {} : { signal: AbortSignal.timeout(hook.timeoutMs) }),
+  })
   return { status: response.status, body: await response.json() }
 }
 

@@ -1,4 +1,4 @@
-import { getCurrentTest } from 'vitest/suite'
+import { TestRunner } from 'vitest'
 
 /**
  * Skips the test that calls it (at its beginning, or in a beforeEach) unless the condition holds. The reason is printed
@@ -7,7 +7,7 @@ import { getCurrentTest } from 'vitest/suite'
 export function skipUnless(condition: boolean, reason: string): void {
   if (condition) return
   if (process.env['CI'] === 'true') throw new Error(`would be skipped, which CI does not allow: ${reason}`)
-  const test = getCurrentTest()
+  const test = TestRunner.getCurrentTest()
   if (test === undefined) throw new Error('skipUnless belongs inside a test or a beforeEach')
   test.context.skip(reason)
 }

@@ -17,12 +17,18 @@ export function smallDiskMissing(): string | undefined {
   return process.getuid?.() === 0 && process.platform === 'linux' ? undefined : 'only root may mount a small disk'
 }
 
-export async function mountSmallDisk(options: { bytes: number; owner: { uid: number; gid: number } }): Promise<SmallDisk> {
-  const { bytes, owner } = options
-  const root = await mkdtemp(join(tmpdir(), 'belay-disk-'))
+interface SmallDiskOptions {
+  bytes: number
+  owner: { uid: number; gid: number }
+  /** An empty directory, which then is its place; default: a new one. */
+  at?: string
+}
+
+export async function mountSmallDisk({ bytes, owner, at }: SmallDiskOptions): Promise<SmallDisk> {
+  const root = at ?? (await mkdtemp(join(tmpdir(), 'belay-disk-')))
   await run('mount', ['-t', 'tmpfs', '-o', `size=${String(bytes)},mode=755`, 'tmpfs', root])
-  const directory = join(root, 'data')
-  await mkdir(directory, { mode: 0o700 })
+  const directory = at ?? join(root, 'data')
+  if (at === undefined) await mkdir(directory, { mode: 0o700 })
   await chown(directory, owner.uid, owner.gid)
   return {
     directory,
@@ -31,8 +37,9 @@ export async function mountSmallDisk(options: { bytes: number; owner: { uid: num
       await run('mount', ['-o', `remount,size=${String((blocks - bfree) * bsize + free)}`, root])
     },
     async remove() {
-      await run('umount', [root])
-      await rm(root, { recursive: true })
+      // Where it was laid over a directory, whoever worked there may be a moment from gone.
+      await run('umount', at === undefined ? [root] : ['-l', root])
+      if (at === undefined) await rm(root, { recursive: true })
     },
   }
 }

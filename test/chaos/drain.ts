@@ -1,0 +1,27 @@
+/** After the healing: what is still under way, by its name, until nothing is. */
+import type { ChaosWorld } from './world.ts'
+
+/** Everything that has not come to its end, as a person would be told. Empty: all is at rest. */
+export async function findUnfinished({ store }: ChaosWorld): Promise<string[]> {
+  const [runs, environments, outbox] = await Promise.all([
+    store.runs.listOpen(),
+    store.environments.list(),
+    store.outbox.list({ limit: 200 }),
+  ])
+  return [
+    ...runs.map(({ number, id, status, reason }) => {
+      return `run ${String(number)} (${id}) is ${status}${reason === undefined ? '' : `: ${reason}`}`
+    }),
+    ...environments.flatMap(({ name, active, queue, rollbacks, undos }) => [
+      ...(active === undefined
+        ? []
+        : [`environment ${name}: ${active.kind} of release ${String(active.release.number)} is under way`]),
+      ...(queue.length + rollbacks.length + undos.length === 0
+        ? []
+        : [`environment ${name}: ${String(queue.length + rollbacks.length + undos.length)} wait`]),
+    ]),
+    ...outbox.items
+      .filter(({ givenUp }) => !givenUp)
+      .map(({ payload, error }) => `the forge is not told of run ${String(payload.runNumber)} yet: ${error ?? 'on its way'}`),
+  ]
+}

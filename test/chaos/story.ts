@@ -1,0 +1,94 @@
+/** What the world remembers at the end: read once, for the report and for the evidence. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Deployment } from '../../src/domain/environment.ts'
+import type { StoredRunEvent } from '../../src/domain/run-event.ts'
+import type { Page, Run, StepRow, Store } from '../../src/store/store.ts'
+import type { Fault, Ledger } from './evidence.ts'
+import type { Mark } from './faults.ts'
+import { environmentNames } from './pipelines.ts'
+import type { ChaosWorld } from './world.ts'
+
+export interface Story {
+  runs: { run: Run; steps: StepRow[]; events: StoredRunEvent[] }[]
+  environments: Awaited<ReturnType<Store['environments']['list']>>
+  deployments: Deployment[]
+  deliveries: Awaited<ReturnType<Store['deliveries']['list']>>['items']
+  /** `begin|end|undo RUN STEP ATTEMPT` */
+  effects: string[]
+}
+
+export async function readStory({ store, notes }: ChaosWorld): Promise<Story> {
+  const runs: Story['runs'] = []
+  for (const run of await readAll((cursor) => store.runs.list({ limit: 200, cursor }))) {
+    runs.push({ run, steps: await store.runs.steps(run.id), events: await readEvents(store, run.id) })
+  }
+  const deployments = await Promise.all(
+    environmentNames.map((environment) =>
+      readAll((cursor) => store.environments.deployments({ environment, limit: 200, cursor })),
+    ),
+  )
+  const file = join(notes, 'effects')
+  return {
+    runs,
+    environments: await store.environments.list(),
+    deployments: deployments.flat(),
+    deliveries: await readAll((cursor) => store.deliveries.list({ limit: 200, cursor })),
+    effects: existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [],
+  }
+}
+
+async function readAll<T>(read: (cursor: string | undefined) => Promise<Page<T>>): Promise<T[]> {
+  const items: T[] = []
+  let cursor: string | undefined
+  do {
+    const page = await read(cursor)
+    items.push(...page.items)
+    cursor = page.nextCursor
+  } while (cursor !== undefined)
+  return items
+}
+
+async function readEvents(store: Store, runId: string): Promise<StoredRunEvent[]> {
+  const events: StoredRunEvent[] = []
+  for (;;) {
+    const more = await store.runs.events(runId, { after: events.at(-1)?.seq ?? 0, limit: 1_000 })
+    events.push(...more)
+    if (more.length < 1_000) return events
+  }
+}
+
+/** For each fault that was mended: when what it had broken was next seen to move. */
+export function noteProgress(ledger: Ledger, story: Story, markOf: (fault: Fault) => Mark): void {
+  const moves = movesOf(story).toSorted((a, b) => a.at - b.at)
+  for (const fault of ledger.faults) {
+    const { healedAt } = fault
+    if (healedAt === undefined) continue
+    const mark = markOf(fault)
+    const next = moves.find((move) => move.at > healedAt && shows(move, mark))
+    if (next !== undefined) fault.progressAt = next.at
+  }
+}
+
+interface Move {
+  at: number
+  source: string
+  run?: string
+}
+
+function movesOf({ runs, deployments }: Story): Move[] {
+  const told = runs.flatMap(({ run, events }) => events.map(({ at, source }): Move => ({ at, source, run: run.id })))
+  const rows = deployments.flatMap(({ environment, startedAt, activatedAt, undoneAt, endedAt }) =>
+    [startedAt, activatedAt, undoneAt, endedAt].flatMap((at): Move[] =>
+      at === undefined ? [] : [{ at, source: `environment/${environment}` }],
+    ),
+  )
+  return [...told, ...rows]
+}
+
+function shows({ source, run }: Move, mark: Mark): boolean {
+  if (mark === 'anything') return true
+  if (mark === 'deployments') return source.startsWith('environment/')
+  if ('run' in mark) return run === mark.run
+  return source === ('runner' in mark ? `runner/${mark.runner}` : `environment/${mark.environment}`)
+}
