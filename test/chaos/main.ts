@@ -20,7 +20,7 @@ import { createPersons, type Persons } from './persons.ts'
 import { createPushing, type Pushing } from './pushing.ts'
 import { reportOf } from './report.ts'
 import { startReviver } from './revive.ts'
-import { makeSchedule, type Planned } from './schedule.ts'
+import { makeSchedule, type Planned, type PlannedFault } from './schedule.ts'
 import { noteProgress, readStory } from './story.ts'
 import { startWorld, worldMissing, type ChaosWorld } from './world.ts'
 
@@ -145,7 +145,15 @@ async function tell({ world, options, evidence, say, signal }: Telling): Promise
     save('verdict.json', verdict)
     await saveHistories({ world, story, verdict, evidence })
     const { unfinished } = healing
-    const report = reportOf({ ledger, verdict, story, schedule, idle: faults.idle, unfinished, healedWithinMs: healing.tookMs })
+    const report = reportOf({
+      ledger,
+      verdict,
+      story,
+      schedule,
+      idle: new Map([...faults.idle, ...persons.refused]),
+      unfinished,
+      healedWithinMs: healing.tookMs,
+    })
     writeFileSync(join(evidence, 'report.txt'), report)
     process.stdout.write(`\n${report}`)
     return verdict.violations.length === 0 && unfinished.length === 0 ? 0 : 1
@@ -171,10 +179,10 @@ interface Following {
 /** Each at its time, a push also when there is room for it; resolves when the time is up and everything begun has ended. */
 async function follow({ schedule, world, pushing, persons, faults, say, signal, length }: Following): Promise<void> {
   const beganAt = Date.now()
-  const under = new Set<Promise<void>>()
+  const under = new Map<Promise<void>, string>()
   const begin = (what: string, work: Promise<void>) => {
     const mine = work.catch((error: unknown) => say(`${what}: ${String(error)}`)).finally(() => under.delete(mine))
-    under.add(mine)
+    under.set(mine, what)
   }
   const time = AbortSignal.any([signal, AbortSignal.timeout(length)])
   const roomy = async () =>
@@ -194,7 +202,7 @@ async function follow({ schedule, world, pushing, persons, faults, say, signal, 
     for (const one of planned) {
       await pause(beganAt + one.at - Date.now(), time)
       if (time.aborted) return
-      if (one.do === 'fault') begin(one.fault.family, faults.inject(one.fault))
+      if (one.do === 'fault') begin(nameOf(one.fault), faults.inject(one.fault))
       else if (one.do === 'cancel') begin('cancel', persons.cancel(one.pick, one.server))
       else if (one.do === 'rollback') begin('rollback', persons.rollback(one.environment, one.server))
       else begin('deploy', persons.deploy(one.environment, one.pick, one.server))
@@ -208,7 +216,16 @@ async function follow({ schedule, world, pushing, persons, faults, say, signal, 
   ])
   clearInterval(telling)
   await faults.heal()
-  await Promise.race([Promise.all(under), pause(2 * 60_000, signal)])
+  const patient = setTimeout(() => say(`still at it: ${[...under.values()].join(', ')}`), 15_000)
+  await Promise.race([Promise.all(under.keys()), pause(2 * 60_000, signal)])
+  clearTimeout(patient)
+}
+
+function nameOf(fault: PlannedFault): string {
+  return `${fault.family} ${Object.values(fault)
+    .filter((value) => typeof value === 'string')
+    .slice(1)
+    .join(' ')}`
 }
 
 async function sayHow({ store }: ChaosWorld, say: (line: string) => void): Promise<void> {

@@ -11,6 +11,8 @@ import type { EnvironmentName } from './pipelines.ts'
 import type { ChaosWorld } from './world.ts'
 
 export interface Persons {
+  /** What was not done, and why, with how often. */
+  refused: Map<string, number>
   /** One of the open runs; waits a little for one. */
   cancel(pick: number, server: ServerName): Promise<void>
   rollback(environment: EnvironmentName, server: ServerName): Promise<void>
@@ -25,6 +27,8 @@ const mostTries = 8
 export function createPersons(input: { world: ChaosWorld; ledger: Ledger; signal: AbortSignal }): Persons {
   const { world, ledger, signal } = input
   const retried = new Set<string>()
+  const refused = new Map<string, number>()
+  const refuse = (what: string) => void refused.set(what, (refused.get(what) ?? 0) + 1)
 
   /** The same key each time: a reply that was lost is asked for again. False: refused, or never answered. */
   async function ask(
@@ -41,7 +45,9 @@ export function createPersons(input: { world: ChaosWorld; ledger: Ledger; signal
         ledger.requests.push({ at, ...request })
         return true
       } catch (error) {
-        if (!(error instanceof BelayError) || !error.retryable) return false
+        const final = !(error instanceof BelayError) || !error.retryable
+        if (final || tries + 1 === mostTries) refuse(`${request.kind}: ${shorten(error)}`)
+        if (final) return false
       }
       via = serverNames.find((other) => other !== via) ?? via
       await pause(750, signal)
@@ -55,13 +61,14 @@ export function createPersons(input: { world: ChaosWorld; ledger: Ledger; signal
       .toSorted((a, b) => a.number - b.number)
 
   return {
+    refused,
     async cancel(pick, server) {
       const soon = AbortSignal.any([signal, AbortSignal.timeout(10_000)])
       const run = await waitFor(async () => {
         const open = await openRuns()
         return open[Math.floor(pick * open.length)]
       }, soon)
-      if (run === undefined) return
+      if (run === undefined) return refuse('cancel: no run is open')
       await ask(server, { kind: 'cancel', runId: run.id }, (client) => client.cancelRun({ id: run.id }, { reason: 'chaos' }))
     },
     async rollback(environment, server) {
@@ -73,7 +80,7 @@ export function createPersons(input: { world: ChaosWorld; ledger: Ledger; signal
       const { state } = await world.store.environments.load(environment)
       const kept = (state?.history ?? []).filter(({ status }) => status === 'kept')
       const release = kept[Math.floor(pick * kept.length)]?.release
-      if (release === undefined) return
+      if (release === undefined) return refuse('deploy: nothing was kept yet')
       await ask(server, { kind: 'deploy', environment }, (client, key) =>
         client.deploy(environment, { release: String(release.number), project: world.project, reason: 'chaos' }, key),
       )
@@ -92,4 +99,10 @@ export function createPersons(input: { world: ChaosWorld; ledger: Ledger; signal
       return blocked.length
     },
   }
+}
+
+/** Ids and numbers left out, so that the same reasons are counted together. */
+function shorten(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return text.replaceAll(/[0-9a-f-]{36}|sha256:\w+|\d+/g, '…').slice(0, 90)
 }

@@ -17,7 +17,7 @@ const activities = [
 ]
 
 const lines = [
-  ...['hook.received', 'hook.persisted', 'hook.answered'],
+  ...['hook.received', 'hook.answered'],
   ...['dispatcher.leased', 'dispatcher.start', 'dispatcher.started', 'dispatcher.acknowledge', 'dispatcher.acknowledged'],
   ...['dispatcher.cancel', 'dispatcher.cancelled'],
   ...['outbox.tell', 'outbox.told'],

@@ -48,7 +48,7 @@ export interface ScheduleOptions {
 }
 
 /** ms between two of a kind, from and below. */
-const every = { push: [2_500, 5_000], fault: [4_000, 6_500], cancel: [18_000, 34_000], rollback: [12_000, 24_000] } as const
+const every = { push: [2_500, 5_000], fault: [3_500, 5_500], cancel: [18_000, 34_000], rollback: [12_000, 24_000] } as const
 
 const fateWeights: Record<Fate, number> = { good: 38, late: 22, deaf: 10, sick: 10, dead: 10, broken: 6, stuck: 4 }
 const weights: Record<Exclude<Family, 'cancel' | 'rollback'>, number> = {
@@ -114,11 +114,13 @@ function faultMaker(chosen: ScheduleOptions['chosen']): (random: Random) => Plan
     ...{ kill: parts.kill.length > 0, stop: parts.stop.length > 0, point: points.length > 0, wire: breaks.length > 0 },
     ...{ disk: disks.length > 0, delivery: hows.length > 0, terminate: ends.length > 0, sick: chosen('sick') },
   }
-  const possible = Object.fromEntries(Object.entries(weights).filter(([family]) => any[family as keyof typeof any]))
+  const possible: Partial<typeof weights> = Object.fromEntries(
+    Object.entries(weights).filter(([family]) => any[family as keyof typeof any]),
+  )
   if (Object.keys(possible).length === 0) return () => undefined
   const environment = (random: Random) => random.pick(environmentNames)
   return (random) => {
-    const family = random.weighted(possible as typeof weights)
+    const family = random.weighted(possible)
     switch (family) {
       case 'kill':
         return { family, part: random.pick(nonEmpty(parts.kill)), downMs: random.between(0, 2_500) }

@@ -73,6 +73,8 @@ async function assemble({ directory, ends, stop }: Assembly): Promise<ChaosWorld
 
   const git = await begun(startGitServer(), (server) => server.stop())
   const repository = await git.createRepository(repositoryName)
+  // Branches begin somewhere.
+  await repository.commit({ files: { 'readme.md': 'What is released here is good or bad.\n' }, message: 'the first one' })
   const registry = await begun(startRegistry(), (server) => server.stop())
   const forge = await begun(startForgeDouble(), (double) => double.stop())
   const wires = { registry: await wireTo(registry.url), git: await wireTo(git.url) }
