@@ -22,6 +22,8 @@ const lines = [
   ...['dispatcher.cancel', 'dispatcher.cancelled'],
   ...['outbox.tell', 'outbox.told'],
   ...['journal.started', 'journal.outcome'],
+  // That a registry's answer is lost is a matter of its wire.
+  'image.pushed',
 ]
 
 /** Carried out, and the answer never came: the effect is there, and whoever asked does not know. */

@@ -48,9 +48,9 @@ export interface ScheduleOptions {
 }
 
 /** ms between two of a kind, from and below. */
-const every = { push: [2_500, 5_000], fault: [3_500, 5_500], cancel: [18_000, 34_000], rollback: [12_000, 24_000] } as const
+const every = { push: [2_500, 5_000], fault: [3_500, 5_500], cancel: [18_000, 34_000], rollback: [8_000, 16_000] } as const
 
-const fateWeights: Record<Fate, number> = { good: 38, late: 22, deaf: 10, sick: 10, dead: 10, broken: 6, stuck: 4 }
+const fateWeights: Record<Fate, number> = { good: 34, late: 26, deaf: 10, sick: 10, dead: 10, broken: 5, stuck: 5 }
 const weights: Record<Exclude<Family, 'cancel' | 'rollback'>, number> = {
   ...{ kill: 30, stop: 9, point: 30, wire: 16, disk: 3, delivery: 6, terminate: 4, sick: 3 },
 }

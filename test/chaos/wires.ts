@@ -2,8 +2,6 @@
 import type { WireRule } from '../helpers/faulty-wire.ts'
 import type { ForgeFault } from '../helpers/forge-double.ts'
 
-export type WireName = 'registry' | 'git' | 'hook' | 'forge'
-
 /** `name` is how `--faults` and the report call it. */
 export type WireBreak =
   | { wire: 'registry' | 'git' | 'hook'; name: string; rule: Pick<WireRule, 'method' | 'path' | 'fault'> }
