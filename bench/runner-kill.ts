@@ -11,7 +11,7 @@ const kills = 30
 const stepMs = 1_200
 
 export async function measureRunnerKills(): Promise<string[]> {
-  const cluster = await startCluster('flood')
+  const cluster = await startCluster()
   try {
     const id = await startLongRun(cluster)
     const runner = await until('a runner has the run', async () => {

@@ -1,4 +1,6 @@
 /** After the healing: what is still under way, by its name, until nothing is. */
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import type { ChaosWorld } from './world.ts'
 
 /** Everything that has not come to its end, as a person would be told. Empty: all is at rest. */
@@ -24,4 +26,10 @@ export async function findUnfinished({ store }: ChaosWorld): Promise<string[]> {
       .filter(({ givenUp }) => !givenUp)
       .map(({ payload, error }) => `the forge is not told of run ${String(payload.runNumber)} yet: ${error ?? 'on its way'}`),
   ]
+}
+
+/** Directories that runners still have for runs. */
+export function findUnswept({ runners }: ChaosWorld): string[] {
+  const places = runners.flatMap(({ data, workspaces }) => [workspaces, join(data, 'runner/journal')])
+  return places.flatMap((place) => (existsSync(place) ? readdirSync(place).map((name) => join(place, name)) : []))
 }

@@ -11,7 +11,7 @@ import { pause, waitFor } from './pause.ts'
 import type { Pushing } from './pushing.ts'
 import type { Reviver } from './revive.ts'
 import type { ChaosPart, PlannedFault } from './schedule.ts'
-import { findWatchdogs } from './watchdogs.ts'
+import { findWatchdogs, isWatchdog } from './watchdogs.ts'
 import { diskBytes, type ChaosWorld } from './world.ts'
 
 /** What is looked at to see that things move again after a fault. */
@@ -71,14 +71,13 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
   }
 
   async function untilUp(fault: Fault, part: PartName): Promise<void> {
-    const limit = AbortSignal.timeout(upWithinMs)
-    const up = await waitFor(() => (reviver.isUp(part) ? true : undefined), limit)
+    const up = await waitFor(() => (reviver.isUp(part) ? true : undefined), { ms: upWithinMs })
     if (up === true) fault.healedAt = Date.now()
   }
 
   async function kill(part: ChaosPart, downMs: number): Promise<void> {
     if (part === 'watchdog') return killWatchdog()
-    await waitFor(() => (reviver.isUp(part) ? true : undefined), AbortSignal.any([signal, AbortSignal.timeout(upWithinMs)]))
+    await waitFor(() => (reviver.isUp(part) ? true : undefined), { ms: upWithinMs, signal })
     if (signal.aborted || !reviver.isUp(part)) return wasIdle(`kill ${part}`)
     reviver.hold(part, downMs)
     const fault = note(`kill ${part}`, markOfPart(part))
@@ -112,7 +111,10 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
   function goOn(part: ChaosPart): void {
     const pid = stopped.get(part)
     stopped.delete(part)
-    if (pid !== undefined && pidOf(part) === pid) process.kill(pid, 'SIGCONT')
+    if (pid === undefined) return
+    // A watchdog whose runner has died is no child of it any more, and is there all the same.
+    const isThere = part === 'watchdog' ? isWatchdog(pid) : pidOf(part) === pid
+    if (isThere) process.kill(pid, 'SIGCONT')
   }
 
   function pidOf(part: ChaosPart): number | undefined {
@@ -130,11 +132,13 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
     const armed = join(world.points, name)
     writeFileSync(`${armed}.new`, blow)
     renameSync(`${armed}.new`, armed)
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(pointWithinMs)])
-    const taken = await waitFor(() => {
-      for (const part of partNames) if (!cluster.isGone(part)) pids.set(cluster.pid(part), part)
-      return readdirSync(world.points).find((file) => file.startsWith(`${name}.taken.`))
-    }, limit)
+    const taken = await waitFor(
+      () => {
+        for (const part of partNames) if (!cluster.isGone(part)) pids.set(cluster.pid(part), part)
+        return readdirSync(world.points).find((file) => file.startsWith(`${name}.taken.`))
+      },
+      { ms: pointWithinMs, signal },
+    )
     rmSync(armed, { force: true })
     const file = taken ?? readdirSync(world.points).find((entry) => entry.startsWith(`${name}.taken.`))
     if (file === undefined) return wasIdle(`point ${name}`)
@@ -149,7 +153,7 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
     }
     if (blow === 'kill') {
       reviver.hold(part, downMs)
-      await waitFor(() => (pidOf(part) === pid ? undefined : true), AbortSignal.timeout(upWithinMs))
+      await waitFor(() => (pidOf(part) === pid ? undefined : true), { ms: upWithinMs })
       return untilUp(fault, part)
     }
     stopped.set(part, pid)
@@ -244,7 +248,7 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
         const active = (await world.store.environments.load(environment)).state?.active
         return active?.kind === 'deploy' ? true : undefined
       },
-      AbortSignal.any([signal, AbortSignal.timeout(20_000)]),
+      { ms: 20_000, signal },
     )
     const answer = await fetch(`${url}/sicken?ms=${String(forMs)}`, { method: 'POST', signal: AbortSignal.timeout(5_000) }).catch(
       () => undefined,

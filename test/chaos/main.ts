@@ -10,19 +10,20 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { check } from './check.ts'
-import { findUnfinished } from './drain.ts'
+import { findUnfinished, findUnswept } from './drain.ts'
 import type { Ledger } from './evidence.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { saveHistories, saveOutputs } from './save.ts'
 import { parseOptions, usage, type ChaosOptions } from './options.ts'
-import { pause } from './pause.ts'
+import { firstOf, pause, waitFor } from './pause.ts'
 import { createPersons, type Persons } from './persons.ts'
 import { createPushing, type Pushing } from './pushing.ts'
-import { reportOf } from './report.ts'
-import { startReviver } from './revive.ts'
+import { startReviver, type Reviver } from './revive.ts'
+import { summaryOf } from './summary.ts'
 import { makeSchedule, type Planned, type PlannedFault } from './schedule.ts'
 import { noteProgress, readStory } from './story.ts'
 import { startWorld, worldMissing, type ChaosWorld } from './world.ts'
+import { runnerNames } from '../helpers/cluster.ts'
 
 const top = fileURLToPath(new URL(import.meta.url.includes('/dist/') ? '../../..' : '../..', import.meta.url))
 const healWithinMs = 5 * 60_000
@@ -86,7 +87,7 @@ async function runIn({ options, evidence, signal }: Setting): Promise<number> {
     const starting = startWorld(directory)
     world = await starting
     say('the world is there')
-    const story = tell({ world, options, evidence, say, signal: AbortSignal.any([signal, late.signal]) })
+    const story = tell({ world, options, evidence, say, signal: firstOf(signal, late.signal) })
     // Left behind by an interruption, its end is nobody's business any more.
     story.catch(() => undefined)
     return await Promise.race([story, over])
@@ -122,7 +123,7 @@ async function tell({ world, options, evidence, say, signal }: Telling): Promise
   save('schedule.json', { seed: options.seed, minutes: options.minutes, faults: options.faults, commit: ledger.commit, schedule })
 
   const breaking = new AbortController()
-  const time = AbortSignal.any([signal, breaking.signal])
+  const time = firstOf(signal, breaking.signal)
   const reviver = startReviver(world.cluster, { say, signal })
   const pushing = createPushing({ world, ledger, seed: options.seed, signal })
   const persons = createPersons({ world, ledger, signal })
@@ -133,7 +134,10 @@ async function tell({ world, options, evidence, say, signal }: Telling): Promise
     breaking.abort()
     say(`healing: ${String(ledger.faults.length)} faults so far`)
     await faults.heal()
+    if (signal.aborted) return 130
     const healing = await heal({ world, say, signal })
+    await sweepOnce({ world, reviver, signal })
+    if (signal.aborted) return 130
     ledger.healedAt = healing.healedAt
     await settling.stop()
     say('reading what is remembered')
@@ -145,7 +149,7 @@ async function tell({ world, options, evidence, say, signal }: Telling): Promise
     save('verdict.json', verdict)
     await saveHistories({ world, story, verdict, evidence })
     const { unfinished } = healing
-    const report = reportOf({
+    const report = summaryOf({
       ledger,
       verdict,
       story,
@@ -184,7 +188,9 @@ async function follow({ schedule, world, pushing, persons, faults, say, signal, 
     const mine = work.catch((error: unknown) => say(`${what}: ${String(error)}`)).finally(() => under.delete(mine))
     under.set(mine, what)
   }
-  const time = AbortSignal.any([signal, AbortSignal.timeout(length)])
+  const up = new AbortController()
+  const timer = setTimeout(() => up.abort(), length)
+  const time = firstOf(signal, up.signal)
   const roomy = async () =>
     (await world.store.runs.listOpen()).filter(({ status }) => status !== 'rollback_blocked').length < mostOpen
   const telling = setInterval(() => void sayHow(world, say), 15_000)
@@ -215,6 +221,7 @@ async function follow({ schedule, world, pushing, persons, faults, say, signal, 
     pause(length, time),
   ])
   clearInterval(telling)
+  clearTimeout(timer)
   await faults.heal()
   const patient = setTimeout(() => say(`still at it: ${[...under.values()].join(', ')}`), 15_000)
   await Promise.race([Promise.all(under.keys()), pause(2 * 60_000, signal)])
@@ -251,10 +258,26 @@ async function heal({ world, say, signal }: Pick<Telling, 'world' | 'say' | 'sig
   return { healedAt, unfinished, tookMs: Date.now() - healedAt }
 }
 
+/** What a missed close has left on a runner is removed at the runner's next start, or within five minutes: we do not wait for these. */
+async function sweepOnce({
+  world,
+  reviver,
+  signal,
+}: {
+  world: ChaosWorld
+  reviver: Reviver
+  signal: AbortSignal
+}): Promise<void> {
+  if (findUnswept(world).length === 0 || signal.aborted) return
+  for (const runner of runnerNames) await world.cluster.kill(runner)
+  await waitFor(() => (runnerNames.every((name) => reviver.isUp(name)) ? true : undefined), { ms: 60_000, signal })
+  await waitFor(() => (findUnswept(world).length === 0 ? true : undefined), { ms: 30_000, signal })
+}
+
 /** People look every second whether an undo is blocked. */
 function settleAlways(persons: Persons, signal: AbortSignal): { stop(): Promise<void> } {
   const stopping = new AbortController()
-  const over = AbortSignal.any([signal, stopping.signal])
+  const over = firstOf(signal, stopping.signal)
   const settling = (async () => {
     while (!over.aborted) {
       await persons.settle().catch(() => undefined) // The next look finds it again.

@@ -63,11 +63,11 @@ export function createPersons(input: { world: ChaosWorld; ledger: Ledger; signal
   return {
     refused,
     async cancel(pick, server) {
-      const soon = AbortSignal.any([signal, AbortSignal.timeout(10_000)])
-      const run = await waitFor(async () => {
+      const chosen = async () => {
         const open = await openRuns()
         return open[Math.floor(pick * open.length)]
-      }, soon)
+      }
+      const run = await waitFor(chosen, { ms: 10_000, signal })
       if (run === undefined) return refuse('cancel: no run is open')
       await ask(server, { kind: 'cancel', runId: run.id }, (client) => client.cancelRun({ id: run.id }, { reason: 'chaos' }))
     },

@@ -1,4 +1,5 @@
 /** What is pushed: pipelines that take well under a second but for their deployments, and an application that can be bad. */
+import { printLines } from './expected-lines.ts'
 
 export const project = 'chaos'
 export const environmentNames = ['red', 'green', 'blue'] as const
@@ -27,7 +28,7 @@ export interface Written {
 }
 
 /**
- * GET /version its version; /healthz 200, or 503: `deaf` always, `sick` some time after its start, any after a POST to
+ * GET /version its version; /env?name= a variable; /healthz 200, or 503: `deaf` always, `sick` some time after its start, any after a POST to
  * `/sicken?ms=` for so long.
  */
 const program = `
@@ -41,6 +42,7 @@ const server = http.createServer((request, response) => {
   const url = new URL(request.url, 'http://app')
   const say = (status, text) => { response.writeHead(status, { 'content-type': 'text/plain' }); response.end(text) }
   if (url.pathname === '/version') return say(200, version)
+  if (url.pathname === '/env') return say(200, process.env[url.searchParams.get('name')] ?? '')
   if (url.pathname === '/healthz') return say(healthy() ? 200 : 503, String(healthy()))
   if (url.pathname === '/sicken' && request.method === 'POST') { sickUntil = Date.now() + Number(url.searchParams.get('ms')); return say(200, 'sick') }
   say(404, 'nothing here')
@@ -76,7 +78,13 @@ const when = `when: [{ event: push, branch: [${branches.join(', ')}] }]\n`
 const canary = '    env: { CANARY: { from_secret: canary } }\n'
 
 function shipping({ fate, environments, slow }: Written, version: string, notes: string): string {
-  const work = ['echo "a canary: $CANARY"', 'seq 1 40', slow ? 'sleep 3' : 'sleep 0.1']
+  const lines = 40
+  const work = [
+    'echo "a canary: $CANARY"',
+    printLines(lines, { to: 20 }),
+    slow ? 'sleep 3' : 'sleep 0.1',
+    printLines(lines, { from: 21 }),
+  ]
   const build = [mark('begin', notes), ...work, ...(fate === 'broken' ? ['exit 9'] : []), mark('end', notes)]
   const freed = fate === 'stuck' ? [`[ -e ${notes}/freed.$BELAY_RUN_ID ]`] : []
   const undo = [...freed, mark('undo', notes)].map((line) => `        - '${line}'\n`).join('')
@@ -92,12 +100,12 @@ function shipping({ fate, environments, slow }: Written, version: string, notes:
   )
   return `name: ship
 ${when}steps:
-${step('build', build, canary)}${step('announce', [mark('begin', notes), mark('end', notes)], `    undo:\n      retry: { max: 1 }\n      commands:\n${undo}`)}  image:
+${step('build', build, canary)}${step('announce', [mark('begin', notes), printLines(3), mark('end', notes)], `    undo:\n      retry: { max: 1 }\n      commands:\n${undo}`)}  image:
     build_image: { builder: pack, repository: main/${project}/app, tags: ["\${{ sha }}"], files: { app.cjs: /app/app.cjs, version: /app/version }, entrypoint: ${entrypoint} }
-${ships.join('')}${step('after', [mark('begin', notes), ...(fails ? ['exit 1'] : []), mark('end', notes)])}`
+${ships.join('')}${step('after', [mark('begin', notes), printLines(3), ...(fails ? ['exit 1'] : []), mark('end', notes)])}`
 }
 
 function checking(notes: string): string {
-  const lines = [mark('begin', notes), 'seq 1 20', mark('end', notes)]
+  const lines = [mark('begin', notes), printLines(20), mark('end', notes)]
   return `name: check\n${when}steps:\n${step('one', lines)}${step('two', lines)}`
 }

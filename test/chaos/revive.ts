@@ -1,6 +1,6 @@
 /** What a machine's service manager does: whatever has died is started again, a moment later. */
 import { machineNames, type Cluster, type PartName, type StartedName } from '../helpers/cluster.ts'
-import { pause } from './pause.ts'
+import { firstOf, pause } from './pause.ts'
 
 export interface Reviver {
   /** Leaves the part dead for so long, once it is. */
@@ -15,7 +15,7 @@ const lookMs = 100
 
 export function startReviver(cluster: Cluster, { say, signal }: { say(line: string): void; signal: AbortSignal }): Reviver {
   const stopping = new AbortController()
-  const over = AbortSignal.any([signal, stopping.signal])
+  const over = firstOf(signal, stopping.signal)
   const held = new Map<PartName, number>()
   const starting = new Set<StartedName>()
   const starts = new Set<Promise<void>>()

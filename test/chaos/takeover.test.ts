@@ -30,7 +30,7 @@ const killed: RunnerName[] = []
 
 beforeAll(async () => {
   if (missing !== undefined) return
-  cluster = await startCluster('flood')
+  cluster = await startCluster()
   connection = await Connection.connect({ address: cluster.temporal })
   repository = await cluster.git.createRepository('flood')
   await repository.commit({ files: { 'a.txt': 'a' }, message: 'the first one' })

@@ -15,7 +15,8 @@ function parentOf(pid: number): number {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
 }
 
-function isWatchdog(pid: number): boolean {
+/** False for one that is gone. */
+export function isWatchdog(pid: number): boolean {
   return read(`/proc/${String(pid)}/cmdline`).includes('watchdog')
 }
 

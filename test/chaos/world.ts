@@ -78,6 +78,7 @@ async function assemble({ directory, ends, stop }: Assembly): Promise<ChaosWorld
   const registry = await begun(startRegistry(), (server) => server.stop())
   const forge = await begun(startForgeDouble(), (double) => double.stop())
   const wires = { registry: await wireTo(registry.url), git: await wireTo(git.url) }
+  const places = clusterPlaces(directory)
   const points = join(directory, 'points')
   mkdirSync(points)
   const disks = await mountDisks(directory, ends)
@@ -105,6 +106,8 @@ async function assemble({ directory, ends, stop }: Assembly): Promise<ChaosWorld
     client: cluster.clientOf('server-a'),
     temporal: { address: cluster.temporal, namespace: 'default' },
     notes: cluster.notes,
+    places: { database: { url: cluster.database }, logs: places.shared.logs, keeper: places.deployer.keeper },
+    mounts: Object.values(disks).map((disk) => disk.directory),
     runners: [...cluster.runners],
     canaries: [secrets.CANARY],
     hookSecret: cluster.hookSecret,

@@ -73,6 +73,8 @@ export interface Cluster {
   git: GitServer
   /** `host:port` of Temporal. */
   temporal: string
+  /** URL, with a password. */
+  database: string
   /** The database and the shared directories, as the servers see them. */
   store: Store
   urlOf(server: ServerName): string
@@ -206,7 +208,7 @@ async function assemble(options: Assembly): Promise<Omit<Cluster, 'stop'>> {
     .flatMap((file) => (existsSync(file) ? [readFileSync(file, 'utf8')] : []))
   const token = adminTokens[0] ?? ''
   return {
-    ...{ notes, hookSecret, git, temporal: temporal.address(), store, adminTokens },
+    ...{ notes, hookSecret, git, temporal: temporal.address(), database, store, adminTokens },
     urlOf: (name) => urls[name],
     clientOf: (name) => createClient({ url: urls[name], token }),
     pid: (name) => parts[name].pid(),
