@@ -35,6 +35,17 @@ describe('nothing to say of', () => {
     expect(linesOf(oneIntendedRelease(await small.remember()).violations)).toEqual([])
   })
 
+  it('an older release, where a person has blocked the newer one; and a blocked one that served already', async () => {
+    const { small, memory } = await good()
+    const [older, newer] = memory.recorded?.history ?? []
+    if (older === undefined || newer === undefined) throw new Error('nothing was served')
+    const blocked = [{ release: newer.release, actor: { id: 'token:a', name: 'a' }, at: 1 }]
+    const digest = older.release.image.digest
+    const served = withKeeper(withState(withCurrent(memory, older), { blocked }), { active: digest, instances: [] })
+    expect((await judge(small, served)).filter((line) => line.includes('newest kept'))).toEqual([])
+    expect(await judge(small, withState(memory, { blocked }))).toEqual([])
+  })
+
   it('a release of a failed run that a person has put back, and one of a run that could not be taken back', async () => {
     const { small, memory } = await good('failed')
     const byPerson = { ...memory.deployments.at(-1), runId: undefined, actor: { id: 'token:a', name: 'a' } } as Deployment

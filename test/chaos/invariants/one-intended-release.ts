@@ -80,9 +80,13 @@ function checkServing({ recorded, owner, keeper, edge }: EnvironmentMemory, blam
 }
 
 /** Written out again: what is checked must not be asked what is right. */
-function newestKept({ history }: EnvironmentState): EnvironmentState['history'][number] | undefined {
-  const blocked = new Set(history.filter(({ status }) => status === 'blocked').map(({ release }) => release.id))
-  return history.filter(({ status, release }) => status === 'kept' && !blocked.has(release.id)).at(-1)
+function newestKept({ history, current, blocked = [] }: EnvironmentState): EnvironmentState['history'][number] | undefined {
+  const byRun = new Set(history.filter(({ status }) => status === 'blocked').map(({ release }) => release.id))
+  const byPerson = new Set(blocked.flatMap(({ release }) => [release.id, release.image.digest]))
+  // Blocking what serves does not take it away.
+  const mayServe = ({ deploymentId, release: { id, image } }: EnvironmentState['history'][number]) =>
+    !byRun.has(id) && (deploymentId === current?.deploymentId || (!byPerson.has(id) && !byPerson.has(image.digest)))
+  return history.filter((served) => served.status === 'kept' && mayServe(served)).at(-1)
 }
 
 function nameOf(current: EnvironmentState['current']): string {
