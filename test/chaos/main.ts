@@ -28,7 +28,7 @@ import { runnerNames } from '../helpers/cluster.ts'
 const top = fileURLToPath(new URL(import.meta.url.includes('/dist/') ? '../../..' : '../..', import.meta.url))
 const healWithinMs = 5 * 60_000
 /** From the end of the healing: for the checker, the evidence and the end of all processes. */
-const endWithinMs = 4 * 60_000
+const endWithinMs = 10 * 60_000
 /** More open runs than this, and the next push waits. */
 const mostOpen = 12
 

@@ -3,7 +3,7 @@ import { firstPath } from './001-first-path.ts'
 import { outbox } from './002-outbox.ts'
 import { outboxOrder } from './003-outbox-order.ts'
 import { runners } from './004-runners.ts'
-import { housekeeping } from './006-housekeeping.ts'
+import { housekeeping } from './005-housekeeping.ts'
 
 /** All of them, in order. */
 export const migrations = [firstPath, outbox, outboxOrder, runners, housekeeping] satisfies readonly Migration[]

@@ -2,7 +2,7 @@ import type { Migration } from '../migrate.ts'
 
 /** What a clean-up notes, and the indexes without which each row it removes would cost a look at a whole table. */
 export const housekeeping: Migration = {
-  number: 6,
+  number: 5,
   name: 'housekeeping',
   statements: [
     `create table leases (name text primary key, owner text not null, lease_until bigint not null)`,
