@@ -37,7 +37,7 @@ export function createDeployerActivities(deps: DeployerDeps): DeployerActivities
     try {
       return shorten(await deps.mask(environment, reason))
     } catch (error) {
-      return `it is not healthy; why is not shown, as it could not be masked: ${messageOf(error)}`
+      return `why is not shown, as it could not be masked: ${messageOf(error)}`
     }
   }
 
@@ -52,6 +52,19 @@ export function createDeployerActivities(deps: DeployerDeps): DeployerActivities
         await target.stage(operation, release, { alone })
         return before.length > 0 ? {} : { given: { ...deps.envOf(environment) } }
       })
+    },
+    async migrate({ release, command, timeoutMs, ...operation }) {
+      const { environment } = operation
+      const target = targetOf(environment)
+      const end = await alive(async () => target.runCommand?.(operation, release, { command, timeoutMs }))
+      if (end === undefined) {
+        const message = `${environment} has the target ${target.kind}, which runs no migrations yet`
+        throw new BelayError({ code: 'not_yet', message, hint: 'Take `migrate` out, or choose another target.' })
+      }
+      const { failure, tail } = end
+      if (failure === undefined) return { done: true }
+      const printed = tail.trim() === '' ? '' : `; it printed last:\n${tail.trim()}`
+      return { done: false, reason: await showable(environment, `${command[0] ?? ''} ${failure}${printed}`) }
     },
     check: (input) => watch(input, waitUntilHealthy),
     activate: ({ release, ...operation }) =>

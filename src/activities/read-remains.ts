@@ -13,7 +13,8 @@ import {
 import { recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import { BelayError } from '../domain/errors.ts'
 import { mergeOutcomes, latestOutcomes } from '../domain/outcome.ts'
-import { owesUndo, type Plan } from '../domain/plan.ts'
+import { environmentsOf, owesUndo, type Plan } from '../domain/plan.ts'
+import type { UndoItem } from '../domain/run-event.ts'
 import { RunIdentity } from '../domain/run.ts'
 import { isEndedStep, type Outcome } from '../domain/step.ts'
 import type { Run, StepRow, Store } from '../store/store.ts'
@@ -163,20 +164,27 @@ function guessUndo(run: Run, { plan, rows }: Rows): OwedUndo[] {
   // Nobody can carry them out, but they are not forgotten either.
   if (plan === undefined) return run.undo.map((item) => ({ ...item, key: item.step, how: { type: 'commands' } }))
   return plan.steps.flatMap((step): OwedUndo[] => {
-    const item = run.undo.find((one) => one.step === step.id)
     const attempts = rows.filter((row) => row.step === step.id)
-    if (!owesUndo(step) || (item === undefined && attempts.length === 0)) return []
-    const status = item?.status ?? 'owed'
-    const base = { step: step.id, status, ...(item?.reason === undefined ? {} : { reason: item.reason }) }
-    if (step.kind !== 'deploy') {
-      const does = item?.does ?? step.undo?.commands.lines.join('; ') ?? ''
-      return [{ ...base, does, key: step.id, how: { type: 'commands' } }]
+    const items = run.undo.filter((one) => one.step === step.id)
+    if (!owesUndo(step) || (items.length === 0 && attempts.length === 0)) return []
+    const baseOf = (item: UndoItem | undefined) => {
+      const reason = item?.reason === undefined ? {} : { reason: item.reason }
+      return { step: step.id, status: item?.status ?? ('owed' as const), ...reason }
     }
-    const { environment } = step.deploy
-    const does = item?.does ?? `take ${environment} back to its newest kept release`
-    return attempts.map(({ attempt }) => {
-      const requestId = `${run.id}/${step.id}/${environment}/${String(attempt)}`
-      return { ...base, does, key: requestId, how: { type: 'deployment', environment, requestId } }
+    if (step.kind !== 'deploy') {
+      const [item] = items
+      const does = item?.does ?? step.undo?.commands.lines.join('; ') ?? ''
+      return [{ ...baseOf(item), does, key: step.id, how: { type: 'commands' } }]
+    }
+    // Of a group each: one that was never asked has nothing to withdraw, and says so.
+    return environmentsOf(step.deploy).flatMap((environment) => {
+      const group = step.deploy.environments === undefined ? {} : { environment }
+      const item = items.find((one) => one.environment === group.environment)
+      const does = item?.does ?? `take ${environment} back to its newest kept release`
+      return attempts.map(({ attempt }) => {
+        const requestId = `${run.id}/${step.id}/${environment}/${String(attempt)}`
+        return { ...baseOf(item), ...group, does, key: requestId, how: { type: 'deployment', environment, requestId } } as const
+      })
     })
   })
 }

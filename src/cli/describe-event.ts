@@ -1,5 +1,5 @@
 import { assertNever } from '../domain/errors.ts'
-import type { RunEventBody, StepChange } from '../domain/run-event.ts'
+import type { RunEventBody, StepChange, UndoItem } from '../domain/run-event.ts'
 import { formatDuration, paint, paintStatus, shortDigest } from './format.ts'
 import type { Io } from './io.ts'
 import { printable } from './terminal-text.ts'
@@ -20,7 +20,7 @@ export function describeEvent(io: Io, body: RunEventBody): string | undefined {
     case 'undo':
       return body.item.status === 'owed'
         ? undefined
-        : `undo ${body.item.step}: ${body.item.status} (${printable(body.item.does)})${because(body.item.reason)}`
+        : `undo ${nameOfUndo(body.item)}: ${body.item.status} (${printable(body.item.does)})${because(body.item.reason)}`
     case 'deployment': {
       const from = body.previousDigest === undefined ? '' : `, was ${shortDigest(body.previousDigest)}`
       const what = `release ${String(body.release)} ${shortDigest(body.digest)}${from}`
@@ -31,6 +31,11 @@ export function describeEvent(io: Io, body: RunEventBody): string | undefined {
     default:
       return assertNever(body)
   }
+}
+
+/** Of a group with the environment: `ship (eu)`. */
+export function nameOfUndo({ step, environment }: Pick<UndoItem, 'step' | 'environment'>): string {
+  return environment === undefined ? step : `${step} (${printable(environment)})`
 }
 
 function describeStep(io: Io, change: StepChange): string | undefined {

@@ -106,6 +106,17 @@ function printPlan(io: Io, plan: Plan, explanation: PlanExplanation): void {
       ]),
     )
   }
+  if (explanation.deployments.length > 0) {
+    heading('deployments')
+    printTable(
+      io,
+      explanation.deployments.map((deployment) => [
+        `  ${deployment.step}`,
+        describeDeployment(deployment),
+        printable(deployment.migration ?? ''),
+      ]),
+    )
+  }
   heading('undo stack: what a failure after all of it takes back, in this order')
   if (explanation.undo.length === 0) io.out('  nothing\n')
   printTable(
@@ -126,6 +137,12 @@ function printPlan(io: Io, plan: Plan, explanation: PlanExplanation): void {
       explanation.finally.map(({ step, on, skip }) => [`  ${step}`, `on ${on}`, printable(skip ?? '')]),
     )
   }
+}
+
+function describeDeployment({ environments, atOnce }: PlanExplanation['deployments'][number]): string {
+  const many = environments.length > 1
+  const pace = !many ? '' : atOnce < environments.length ? `, ${String(atOnce)} at once` : ', all at once'
+  return `to ${environments.map(printable).join(', ')}${pace}`
 }
 
 function describeStep(plan: Plan, id: string): string {

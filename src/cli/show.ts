@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { RunDetail } from '../api/run-schemas.ts'
 import { clientCommand, projectOption, type CommonFlags } from './command.ts'
 import { connect } from './connect.ts'
+import { nameOfUndo } from './describe-event.ts'
 import { findRunRef } from './find-run.ts'
 import { cell, formatDuration, formatTime, paint, paintStatus, printJson, printTable } from './format.ts'
 import type { Io } from './io.ts'
@@ -49,7 +50,9 @@ function printRun(io: Io, run: RunDetail): void {
     io.out('\nundo stack, unwound from the top:\n')
     printTable(
       io,
-      [...run.undo].reverse().map((item) => [`  ${item.step}`, item.status, cell(item.does, 80), cell(item.reason ?? '', 80)]),
+      [...run.undo]
+        .reverse()
+        .map((item) => [`  ${nameOfUndo(item)}`, item.status, cell(item.does, 80), cell(item.reason ?? '', 80)]),
     )
   }
   printBlocked(io, run)
@@ -59,7 +62,7 @@ function printBlocked(io: Io, run: RunDetail): void {
   const blocked = findBlockedUndo(run)
   if (blocked === undefined) return
   const name = `${String(run.number)} --project ${run.project}`
-  io.out(`\n${paint(io, 'red', 'blocked')}: the undo of "${blocked.step}" could not be done${because(blocked.reason)}\n`)
+  io.out(`\n${paint(io, 'red', 'blocked')}: the undo of "${nameOfUndo(blocked)}" could not be done${because(blocked.reason)}\n`)
   io.out(`  belay retry ${name}                 tries it again, when what hindered it is gone\n`)
   io.out(`  belay skip ${name} --reason "…"     gives it up for good: the run will end rollback_failed\n`)
 }
@@ -80,6 +83,7 @@ function inOrder(run: RunDetail): RunDetail['steps'] {
 function resultOf(result: RunDetail['steps'][number]['result']): string {
   if (result?.image !== undefined) return `${result.image.repository}@${result.image.digest}`
   if (result?.release !== undefined) return `release ${String(result.release.number)}`
+  if (result?.deployments !== undefined) return result.deployments.map(({ environment }) => environment).join(', ')
   if (result?.artifacts !== undefined && result.artifacts.length > 0) return `${String(result.artifacts.length)} artifacts`
   return ''
 }

@@ -189,6 +189,19 @@ export interface DeployOperation extends Operation {
   deploy: Pick<Deploy, 'health' | 'bakeMs'> & Partial<Pick<Deploy, 'strategy'>>
 }
 
+/** A migration's command, run with that release's image. */
+export interface MigrateOperation extends Operation {
+  release: ReleaseRef
+  /** Program and arguments. */
+  command: string[]
+  timeoutMs: number
+}
+
+export type MigrationReport =
+  | { done: true }
+  /** How it failed and what it printed last, for people; masked. */
+  | { done: false; reason: string }
+
 /** What a target says about itself, whatever we believe. */
 export interface Observation {
   /** Manifest digest of the release that traffic goes to; absent: none. */
@@ -212,6 +225,8 @@ export interface HealthReport {
 export interface DeployerActivities {
   /** What does it serve? Changes nothing. */
   observe(input: { environment: string }): Promise<Observation>
+  /** Runs a migration's command to its end. Killed in the middle: it runs again. Heartbeats. `not_yet`: the target cannot. */
+  migrate(input: MigrateOperation): Promise<MigrationReport>
   /**
    * Starts the release beside what serves; no traffic yet. Already there: fine. What it was given of the environment's
    * variables, secrets by name; absent if its instances were there before. Histories of earlier versions have no result.

@@ -17,8 +17,11 @@ export type EnvironmentMessage =
   | { type: 'withdraw'; requestId: string; runId: string; after?: number }
   /** The run settled: what this request deployed is kept. */
   | { type: 'keep'; requestId: string; runId: string }
-  /** The run failed: take back what this request deployed. `after`: once more, it failed with the answer of that time. */
-  | { type: 'undo'; requestId: string; runId: string; after?: number }
+  /**
+   * The run failed: take back what this request deployed. `after`: once more, it failed with the answer of that time. `kept`: the run
+   * said `keep`, and could not settle all the same.
+   */
+  | { type: 'undo'; requestId: string; runId: string; after?: number; kept?: boolean }
 
 export const environmentSignal = defineSignal<[EnvironmentMessage]>('message')
 

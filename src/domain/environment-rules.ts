@@ -1,3 +1,4 @@
+// Long because what is asked of an environment and what it does next are rules about one state.
 /**
  * What an environment answers and does next: pure functions on its state. The workflow `environment/<name>` is the only
  * one that calls them; they change the state they are given.
@@ -75,6 +76,15 @@ export function receiveKeep(state: EnvironmentState, requestId: string, now: num
   return remember(state, { requestId, status: 'kept', deploymentId: served.deploymentId, at: now })
 }
 
+/** Its run said `keep` and could not settle in all its environments: nothing of it is settled then. */
+export function unkeep(state: EnvironmentState, requestId: string): void {
+  const served = findServed(state, requestId)
+  if (served?.status !== 'kept') return
+  served.status = 'provisional'
+  state.answers = state.answers.filter((answer) => answer.requestId !== requestId)
+  remember(state, { requestId, status: 'deployed', deploymentId: served.deploymentId, at: served.at })
+}
+
 /** The deployment that takes a request back has an id of its own, another one for each time that a person has it tried. */
 export function undoRequestId(requestId: string, failedTries = 0): string {
   return failedTries === 0 ? `${requestId}/undo` : `${requestId}/undo-${String(failedTries + 1)}`
@@ -134,13 +144,14 @@ export function findStuck(state: EnvironmentState, requestId: string): Stuck | u
 }
 
 /** The way back from a run's deployment failed. */
-export function noteStuck(state: EnvironmentState, deployment: Deployment, untouched: boolean): void {
+export function noteStuck(state: EnvironmentState, deployment: Deployment, untouched: boolean, parked = false): void {
   // A person's rollback is no run's: nobody asks for its way back.
   if (deployment.runId === undefined) return
   const requestId = requestOf(deployment)
   const known = findStuck(state, requestId)
   const { release, strategy } = known ?? deployment
-  const stuck = { requestId, release, untouched, tries: (known?.tries ?? 0) + 1, ...(strategy === undefined ? {} : { strategy }) }
+  const more = { ...(strategy === undefined ? {} : { strategy }), ...(parked || known?.parked === true ? { parked: true } : {}) }
+  const stuck = { requestId, release, untouched, tries: (known?.tries ?? 0) + 1, ...more }
   const others = (state.stuck ?? []).filter((other) => other.requestId !== requestId)
   state.stuck = [...others, stuck].slice(-environmentMemory)
 }
@@ -170,6 +181,12 @@ function findServed(state: EnvironmentState, requestId: string): Served | undefi
 /** Going back means the newest release that is kept and not blocked, never merely the one before. */
 export function newestKept(state: Pick<EnvironmentState, 'history' | 'blocked'>): Served | undefined {
   return state.history.findLast((served) => served.status === 'kept' && !isBlocked(state, served.release))
+}
+
+/** What serves by the record, if a run has yet to settle it. */
+export function provisionalNow({ history, current }: Pick<EnvironmentState, 'history' | 'current'>): Served | undefined {
+  const served = history.findLast(({ deploymentId }) => deploymentId === current?.deploymentId)
+  return served?.status === 'provisional' ? served : undefined
 }
 
 /**
@@ -243,7 +260,8 @@ function findAskedFor({ rollbacks, active, history }: EnvironmentState, id: stri
   return active?.requestId === id ? active.release : history.findLast(({ requestId }) => requestId === id)?.release
 }
 
-function findWanted(state: EnvironmentState, request: RollbackRequest): ReleaseRef | undefined {
+/** The release that a person means; undefined: there is none, or it is blocked. */
+export function findWanted(state: EnvironmentState, request: RollbackRequest): ReleaseRef | undefined {
   const { release } = request
   if (release === undefined) return findRollbackRelease(state, request)
   return isBlocked(state, release) ? undefined : release

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { BlockedRelease, Freeze, Held } from './freeze.ts'
-import { Deploy, EnvValue } from './plan.ts'
+import { Deploy, EnvValue, Migrate } from './plan.ts'
 import { ReleaseRef } from './release.ts'
 import { Actor } from './trigger.ts'
 
-/** The phases of a deployment, in order; `undo` is the way back from any of them. */
-export const deploymentPhases = ['stage', 'check', 'activate', 'verify', 'retire', 'undo'] as const
+/** The phases of a deployment, in order; `undo` is the way back from any of them, and `migrate_down` from the first. */
+export const deploymentPhases = ['migrate', 'stage', 'check', 'activate', 'verify', 'retire', 'undo', 'migrate_down'] as const
 export const DeploymentPhase = z.enum(deploymentPhases)
 export type DeploymentPhase = z.infer<typeof DeploymentPhase>
 
@@ -28,6 +28,8 @@ export const Deployment = z.object({
   actor: Actor.optional(),
   /** How it was put there, and is taken back; absent: blue_green. */
   strategy: Deploy.shape.strategy.optional(),
+  /** The first migration that it has begun: an id of the state's `migrations`. */
+  migration: z.string().optional(),
   status: DeploymentStatus,
   reason: z.string().optional(),
   startedAt: z.number(),
@@ -47,9 +49,23 @@ export const Served = z.object({
   status: z.enum(['provisional', 'kept', 'undone', 'blocked']),
   /** How it was put there; absent: blue_green. */
   strategy: Deploy.shape.strategy.optional(),
+  /** The newest migration that it serves on: see `migrations`. Absent: none that we know of. */
+  level: z.string().optional(),
   at: z.number(),
 })
 export type Served = z.infer<typeof Served>
+
+/** What an environment's data has been through, and how that is taken back: see `migrations.ts`. */
+export const Migration = Migrate.extend({
+  /** Of the deployment that brought it. */
+  id: z.string(),
+  /** With whose image both commands run. */
+  release: ReleaseRef,
+  requestId: z.string(),
+  /** The one that it was applied on; absent: none that we know of. */
+  on: z.string().optional(),
+})
+export type Migration = z.infer<typeof Migration>
 
 /** How many served releases and answers an environment remembers. */
 export const environmentMemory = 50
@@ -106,6 +122,8 @@ export const Stuck = z.object({
   strategy: Deploy.shape.strategy.optional(),
   /** Traffic never went to it, and what served before serves on. */
   untouched: z.boolean(),
+  /** Its person was told of a migration that stays: whoever has it tried again goes back over that. */
+  parked: z.boolean().optional(),
   /** How often it has failed. */
   tries: z.number().int().positive(),
 })
@@ -129,6 +147,10 @@ export const EnvironmentState = z.object({
   undos: z.array(z.string()),
   /** Absent: none, or recorded by a version that did not note them. */
   stuck: z.array(Stuck).optional(),
+  /** All that a release of the history may need, each with the one below it. Absent: none. */
+  migrations: z.array(Migration).optional(),
+  /** The newest one that is applied, or may be in part. */
+  level: z.string().optional(),
   answers: z.array(Answer),
   /** Newest sequence deployed, by ref. */
   newest: z.record(z.string(), z.number().int()),

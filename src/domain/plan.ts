@@ -90,14 +90,31 @@ export const HealthCheck = z.object({
 })
 export type HealthCheck = z.infer<typeof HealthCheck>
 
+/** Changes an environment's data for a release. Commands are programs and their arguments, run where its application would run. */
+export const Migrate = z.object({
+  /** With the new image while the old release serves. It may run again after a kill. */
+  up: z.array(z.string()).min(1),
+  /** Takes it back, with the same image, once traffic is off that. Absent: it cannot be taken back. */
+  down: z.array(z.string()).min(1).optional(),
+  /** Of each run of either. */
+  timeoutMs: z.number().int().positive(),
+})
+export type Migrate = z.infer<typeof Migrate>
+
 export const Deploy = z.object({
-  environment: z.string(),
+  /** Where to, if that is one; a group has `environments` instead. */
+  environment: z.string().optional(),
+  /** A group, in the order in which it was written. Read both by `environmentsOf`. */
+  environments: z.array(z.string()).min(1).optional(),
+  /** How many of a group are deployed to at the same time; absent: `mostAtOnce`. */
+  atOnce: z.number().int().positive().optional(),
   /** `recreate`: what serves is stopped before the new release starts; requests meanwhile are answered 503. */
   strategy: z.enum(['blue_green', 'recreate']),
   /** What the pipeline says on top of the environment's own check; it may only tighten it. */
   health: HealthCheck.partial(),
   /** How long the new release is watched under traffic before it counts as deployed. */
   bakeMs: z.number().int().nonnegative(),
+  migrate: Migrate.optional(),
 })
 export type Deploy = z.infer<typeof Deploy>
 
@@ -183,6 +200,21 @@ export function loadStep(plan: Plan, id: string): PlanStep {
   const step = plan.steps.find((candidate) => candidate.id === id)
   if (step === undefined) throw new RangeError(`the plan has no step "${id}"`)
   return step
+}
+
+/** Where a step deploys to, in the order in which it was written. */
+export function environmentsOf({ environment, environments = [] }: Pick<Deploy, 'environment' | 'environments'>): string[] {
+  return environment === undefined ? [...environments] : [environment]
+}
+
+/** Pending activities are dear. */
+export const mostAtOnce = 50
+
+/** How many deployments of a group are under way at the same time, and how many come one after the other. */
+export function paceOf(deploy: Pick<Deploy, 'environment' | 'environments' | 'atOnce'>): { atOnce: number; rounds: number } {
+  const { length } = environmentsOf(deploy)
+  const atOnce = Math.min(deploy.atOnce ?? mostAtOnce, length)
+  return { atOnce, rounds: Math.ceil(length / atOnce) }
 }
 
 /** True if a run of this plan owes something to the outside once this step has begun. */

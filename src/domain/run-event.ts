@@ -22,6 +22,8 @@ export type StepChange = z.infer<typeof StepChange>
 /** One entry of a run's undo stack, as people see it. */
 export const UndoItem = z.object({
   step: z.string(),
+  /** Of a group: the one that it takes back. */
+  environment: z.string().optional(),
   does: z.string(),
   /** `failed` waits for a person, who has it tried again or gives it up: `skipped`. */
   status: z.enum(['owed', 'running', 'done', 'failed', 'skipped', 'discharged']),

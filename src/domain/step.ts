@@ -63,7 +63,16 @@ export const StepResult = z.object({
   /** The release that a `release` step made. */
   release: z.object({ id: z.string(), number: z.number().int(), version: z.string() }).optional(),
   /** The deployments that a `deploy` step made, by environment. */
-  deployments: z.array(z.object({ environment: z.string(), deploymentId: z.string() })).optional(),
+  deployments: z
+    .array(
+      z.object({
+        environment: z.string(),
+        deploymentId: z.string(),
+        /** The request that it answered; absent: that of the same attempt, or recorded by a version that did not note it. */
+        requestId: z.string().optional(),
+      }),
+    )
+    .optional(),
 })
 export type StepResult = z.infer<typeof StepResult>
 

@@ -2,7 +2,7 @@ import type { PipelineDocument, StepSource } from './document.ts'
 import { imagesOfDeployments } from './lint-releases.ts'
 import type { Problem } from './problem.ts'
 import { problemAtValue, quote } from './problem.ts'
-import { registryOf, type ProjectRules } from './project-rules.ts'
+import { placesOfEnvironments, registryOf, type ProjectRules } from './project-rules.ts'
 
 /** Can each environment run the image that goes there? Only where `lintPipeline` and `checkRules` found nothing wrong. */
 export function checkTargets(document: PipelineDocument, rules: ProjectRules): Problem[] {
@@ -10,11 +10,12 @@ export function checkTargets(document: PipelineDocument, rules: ProjectRules): P
   return document.steps.flatMap((step) => {
     const image = images.get(step.id)
     if (step.body.kind !== 'deploy' || image === undefined) return []
-    const { environment } = step.body.deploy
-    const target = rules.environmentTargets?.[environment]
-    const why = target === undefined ? undefined : findMisfit(image, environment, { target, rules })
-    if (why === undefined) return []
-    return [problemAtValue(document.places, ['steps', step.id, 'deploy', 'environment'], { code: 'unfit_image', ...why })]
+    return placesOfEnvironments(step.body.deploy).flatMap(({ environment, at }) => {
+      const target = rules.environmentTargets?.[environment]
+      const why = target === undefined ? undefined : findMisfit(image, environment, { target, rules })
+      if (why === undefined) return []
+      return [problemAtValue(document.places, ['steps', step.id, 'deploy', ...at], { code: 'unfit_image', ...why })]
+    })
   })
 }
 

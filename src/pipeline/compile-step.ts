@@ -1,4 +1,5 @@
-import type { BuildImage, Commands, Deploy, EnvValue, FinallyStep, PlanStep, Retry, Undo } from '../domain/plan.ts'
+import type { BuildImage, Commands, Deploy, EnvValue, FinallyStep, Migrate, PlanStep, Retry, Undo } from '../domain/plan.ts'
+import { paceOf } from '../domain/plan.ts'
 import type { Trigger } from '../domain/trigger.ts'
 import { defaults } from './defaults.ts'
 import type { FinallySource, FinallySpec, PipelineDocument, StepBody, StepSource, StepSpec } from './document.ts'
@@ -32,7 +33,7 @@ export function compileStep(input: CompileStepInput): { step: PlanStep } | { pro
     ...(source.stage === undefined ? {} : { stage: source.stage }),
     needs: input.needs,
     env: {} as Record<string, EnvValue>,
-    timeoutMs: spec.timeout ?? defaults.stepTimeoutMs + bakeOf(body),
+    timeoutMs: spec.timeout ?? defaults.stepTimeoutMs + bakeOf(body) + migrationOf(body),
     retry: retryOf(spec.retry),
     ...(match === true ? {} : { skip: match }),
   }
@@ -168,12 +169,27 @@ function releaseOf(
   return { step: { ...common, kind: 'release', release: { from, version } } }
 }
 
-/** How long a deployment watches its release, of all that its timeout covers. */
+/** How long a deployment watches its release, of all that its timeout covers; of a group, one round after the other. */
 export function bakeOf(body: StepBody): number {
-  return body.kind === 'deploy' ? (body.deploy.bake?.for ?? defaults.bakeMs) : 0
+  if (body.kind !== 'deploy') return 0
+  const { environment, environments, at_once: atOnce, bake } = body.deploy
+  return (bake?.for ?? defaults.bakeMs) * paceOf({ environment, environments, atOnce }).rounds
 }
 
-function deployOf(spec: Extract<StepBody, { kind: 'deploy' }>['deploy']): Deploy {
+/** How long its migrations may take, one round after the other. */
+function migrationOf(body: StepBody): number {
+  if (body.kind !== 'deploy' || body.deploy.migrate === undefined) return 0
+  const { environment, environments, at_once: atOnce, migrate } = body.deploy
+  return (migrate.timeout ?? defaults.migrateTimeoutMs) * paceOf({ environment, environments, atOnce }).rounds
+}
+
+type DeploySpec = Extract<StepBody, { kind: 'deploy' }>['deploy']
+
+function migrateOf({ up, down, timeout: timeoutMs = defaults.migrateTimeoutMs }: NonNullable<DeploySpec['migrate']>): Migrate {
+  return { up, ...(down === undefined ? {} : { down }), timeoutMs }
+}
+
+function deployOf(spec: DeploySpec): Deploy {
   const { http, interval, healthy_after: healthyAfter, unhealthy_after: unhealthyAfter, timeout } = spec.health ?? {}
   const health: Deploy['health'] = {
     ...(http === undefined ? {} : { http }),
@@ -183,9 +199,12 @@ function deployOf(spec: Extract<StepBody, { kind: 'deploy' }>['deploy']): Deploy
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
   }
   return {
-    environment: spec.environment,
+    ...(spec.environment === undefined ? {} : { environment: spec.environment }),
+    ...(spec.environments === undefined ? {} : { environments: spec.environments }),
+    ...(spec.at_once === undefined ? {} : { atOnce: spec.at_once }),
     strategy: spec.strategy ?? 'blue_green',
     health,
-    bakeMs: bakeOf({ kind: 'deploy', deploy: spec }),
+    bakeMs: spec.bake?.for ?? defaults.bakeMs,
+    ...(spec.migrate === undefined ? {} : { migrate: migrateOf(spec.migrate) }),
   }
 }

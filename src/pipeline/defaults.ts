@@ -12,4 +12,6 @@ export const defaults = {
   /** The environment's check, where the operator says nothing. */
   health: { http: '/healthz', intervalMs: 2_000, healthyAfter: 1, unhealthyAfter: 3, timeoutMs: 60_000 } satisfies HealthCheck,
   bakeMs: 0,
+  /** Of each run of a migration's command. */
+  migrateTimeoutMs: 5 * 60_000,
 } as const

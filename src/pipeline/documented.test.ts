@@ -37,7 +37,7 @@ describe('docs/pipeline.md', () => {
   })
 
   it('has the defaults of the code', () => {
-    const { stepTimeoutMs, runTimeoutMs, undo, graceMs, retry, health, bakeMs } = defaults
+    const { stepTimeoutMs, runTimeoutMs, undo, graceMs, retry, health, bakeMs, migrateTimeoutMs } = defaults
     expect(rows('Defaults')).toEqual({
       step: `${stepTimeoutMs / 60_000}m`,
       run: `${runTimeoutMs / 3_600_000}h`,
@@ -46,6 +46,7 @@ describe('docs/pipeline.md', () => {
       'retry, if written at all': `on ${retry.on.join(', ')}; backoff ${seconds(retry.backoffMs)}`,
       health: `${health.http}, interval ${seconds(health.intervalMs)}, healthy_after ${health.healthyAfter}, unhealthy_after ${health.unhealthyAfter}, timeout ${seconds(health.timeoutMs)}`,
       bake: seconds(bakeMs),
+      migration: `${migrateTimeoutMs / 60_000}m`,
     })
   })
 })

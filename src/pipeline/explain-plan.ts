@@ -1,5 +1,5 @@
-import type { Plan, PlanStep, Segment } from '../domain/plan.ts'
-import { owesUndo } from '../domain/plan.ts'
+import type { Migrate, Plan, PlanStep, Segment } from '../domain/plan.ts'
+import { environmentsOf, owesUndo, paceOf } from '../domain/plan.ts'
 import { sortByNeeds } from './graph.ts'
 
 /** What a plan will do, for `belay plan` to print. */
@@ -12,6 +12,8 @@ export interface PlanExplanation {
   skipped: { step: string; reason: string }[]
   /** `implied`: the release that a pipeline's only image is, without a step that says so. */
   releases: { step: string; from: string[]; version?: string; implied: boolean }[]
+  /** Where each `deploy` step puts its release. */
+  deployments: { step: string; environments: string[]; atOnce: number; migration?: string }[]
   finally: { step: string; on: string; skip?: string }[]
 }
 
@@ -29,6 +31,7 @@ export function explainPlan(plan: Plan): PlanExplanation {
       .map((step) => ({ step: step.id, does: describeUndo(step) })),
     skipped: [...skipped].map(([step, reason]) => ({ step, reason })),
     releases: plan.steps.flatMap((step) => describeRelease(plan, step)),
+    deployments: plan.steps.flatMap((step) => (step.kind === 'deploy' ? [describeDeployment(step)] : [])),
     finally: plan.finally.map(({ id, statuses, skip }) => ({
       step: id,
       on: statuses.length === 0 ? 'always' : statuses.join(', '),
@@ -62,10 +65,32 @@ function wavesOf(sorted: readonly PlanStep[]): string[][] {
 function describeUndo(step: PlanStep): string {
   if (step.kind === 'deploy') {
     const gap = step.deploy.strategy === 'recreate' ? '; meanwhile requests are answered 503' : ''
-    return `${step.deploy.environment} goes back to the newest kept release, verified like a deployment${gap}`
+    const names = environmentsOf(step.deploy)
+    const [only = ''] = names
+    const who = names.length === 1 ? `${only} goes` : `each of ${names.join(', ')} that was touched goes, the last first,`
+    const kept = names.length === 1 ? 'the newest kept release' : 'its own newest kept release'
+    return `${who} back to ${kept}, verified like a deployment${gap}${describeWayDown(step.deploy.migrate)}`
   }
   if (step.undo === undefined) return 'nothing'
   return `runs ${step.undo.commands.lines.map((line) => `\`${firstLine(line)}\``).join(', ')} (up to ${step.undo.attempts} times)`
+}
+
+function describeWayDown(migrate: Migrate | undefined): string {
+  if (migrate === undefined) return ''
+  if (migrate.down !== undefined) return `; then ${commandLine(migrate.down)} with the image of the release that was taken back`
+  return '; but not by itself: its migration cannot be taken down, so the run waits for a person'
+}
+
+function commandLine(words: readonly string[]): string {
+  return `\`${firstLine(words.join(' '))}\``
+}
+
+function describeDeployment({ id, deploy }: Extract<PlanStep, { kind: 'deploy' }>): PlanExplanation['deployments'][number] {
+  const environments = environmentsOf(deploy)
+  const { up } = deploy.migrate ?? {}
+  const migration =
+    up === undefined ? {} : { migration: `first ${commandLine(up)} with the new image, while the old release serves` }
+  return { step: id, environments, atOnce: paceOf(deploy).atOnce, ...migration }
 }
 
 function describeRelease(plan: Plan, step: PlanStep): PlanExplanation['releases'] {

@@ -16,7 +16,8 @@ function lintBake(
   const bakeMs = bakeOf(body)
   if (spec.timeout !== undefined && spec.timeout <= bakeMs) {
     const message = `the timeout of "${id}" covers its bake, and is not longer`
-    const hint = 'give it more than `bake.for`, or leave it out: then it is 30m and the bake'
+    const rounds = body.kind === 'deploy' && body.deploy.at_once !== undefined ? ' (of a group: of each round of `at_once`)' : ''
+    const hint = `give it more than \`bake.for\`${rounds}, or leave it out: then it is 30m and the bake`
     return [problemAtValue(places, ['steps', id, 'timeout'], { code: 'invalid_value', message, hint })]
   }
   if (runMs > bakeMs) return []

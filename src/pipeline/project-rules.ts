@@ -88,13 +88,25 @@ function checkBuild({ places, rules, path, build }: Checked & { build: BuildSpec
 
 type DeploySpec = Extract<StepBody, { kind: 'deploy' }>['deploy']
 
-function checkDeploy({ places, rules, path, deploy }: Checked & { deploy: DeploySpec }): Problem[] {
-  const { environment } = deploy
+/** Where a step deploys to, each with its place below `deploy`. */
+export function placesOfEnvironments({ environment, environments = [] }: DeploySpec): { environment: string; at: KeyPath }[] {
+  if (environment !== undefined) return [{ environment, at: ['environment'] }]
+  return environments.map((name, index) => ({ environment: name, at: ['environments', index] }))
+}
+
+function checkDeploy(input: Checked & { deploy: DeploySpec }): Problem[] {
+  return placesOfEnvironments(input.deploy).flatMap((one) => checkEnvironment(input, one))
+}
+
+function checkEnvironment(
+  { places, rules, path, deploy }: Checked & { deploy: DeploySpec },
+  { environment, at }: { environment: string; at: KeyPath },
+): Problem[] {
   if (!rules.environments.includes(environment)) {
     const message = `the project ${quote(rules.project)} has no environment ${quote(environment)}`
     const hint =
       suggestWord(environment, rules.environments) ?? 'the operator adds it to `environments` of the project in belay.config.yml'
-    return [problemAtValue(places, [...path, 'environment'], { code: 'unknown_environment', message, hint })]
+    return [problemAtValue(places, [...path, ...at], { code: 'unknown_environment', message, hint })]
   }
   const own = rules.environmentHealth
   const limit = own !== undefined && Object.hasOwn(own, environment) ? own[environment] : undefined

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { mostAtOnce } from '../domain/plan.ts'
 import { runStatuses } from '../domain/run.ts'
 import { triggerEvents } from '../domain/trigger.ts'
 import { refuseGlob } from './branch-glob.ts'
@@ -127,11 +128,58 @@ const health = mapOf({
   timeout: duration().optional(),
 })
 
+const programLine = listOf(text('a word of the command line'), 'a list: program and arguments')
+
+const migrate = mapOf({
+  up: programLine,
+  down: programLine.optional(),
+  reversible: yesOrNo.optional(),
+  timeout: duration().optional(),
+}).superRefine(({ down, reversible }, context) => {
+  if (reversible === true && down === undefined) {
+    const message = 'the command that takes it back, as it is said to be reversible'
+    context.addIssue({ code: 'invalid_type', expected: 'array', path: ['down'], input: undefined, message })
+  }
+  if (reversible !== false || down === undefined) return
+  const params: IssueParams = { code: 'misplaced_key', hint: 'take `down` out, or `reversible: false`' }
+  const message = 'what cannot be taken back has no `down`'
+  context.addIssue({ code: 'custom', path: ['down'], message, params: { ...params } })
+})
+
+const environmentName = text('the name of an environment')
+
 const deploy = mapOf({
-  environment: text('the name of an environment'),
+  environment: environmentName.optional(),
+  environments: listOf(environmentName, 'a list of environments').optional(),
+  at_once: wholeNumber(1, mostAtOnce).optional(),
   strategy: oneOf(['blue_green', 'recreate'], ['rolling', 'canary']).optional(),
   health: health.optional(),
   bake: mapOf({ for: duration(0) }).optional(),
+  migrate: migrate.optional(),
+}).superRefine(({ environment, environments, at_once: atOnce }, context) => {
+  const refuse = (path: (string | number)[], message: string, params: IssueParams): void => {
+    context.addIssue({ code: 'custom', path, message, params: { ...params } })
+  }
+  if (environments === undefined) {
+    if (environment === undefined) {
+      const message = 'the name of an environment; or `environments` of several'
+      context.addIssue({ code: 'invalid_type', expected: 'string', path: ['environment'], input: undefined, message })
+    }
+    if (atOnce === undefined) return
+    const hint = 'say `environments: [a, b]`, or take it out'
+    return refuse(['at_once'], '"at_once" is for several `environments`', { code: 'misplaced_key', hint })
+  }
+  if (environment !== undefined) {
+    const hint = 'put all of them under `environments`'
+    refuse(['environment'], 'a deployment has either `environment` or `environments`', { code: 'misplaced_key', hint })
+  }
+  environments.forEach((one, index) => {
+    if (environments.indexOf(one) === index) return
+    refuse(['environments', index], `the environment ${quote(one)} is there twice`, { code: 'duplicate_key' })
+  })
+  if (atOnce === undefined || atOnce <= environments.length) return
+  const hint = `say 1 to ${String(environments.length)}, or leave it out: then all at once`
+  refuse(['at_once'], '"at_once" is more than there are environments', { code: 'invalid_value', hint })
 })
 
 export const stepShape = {
@@ -198,6 +246,7 @@ export const knownKeys: Readonly<Record<string, readonly string[]>> = {
   'steps.*.deploy': Object.keys(deploy.shape),
   'steps.*.deploy.health': Object.keys(health.shape),
   'steps.*.deploy.bake': ['for'],
+  'steps.*.deploy.migrate': Object.keys(migrate.shape),
   'finally.*': Object.keys(finallyShape).filter((key) => key !== 'script' && key !== 'run'),
   'finally.*.when': ['event', 'branch', 'status'],
 }

@@ -67,7 +67,6 @@ export const vocabulary: Readonly<Record<string, Words>> = {
       'runs_on',
       'workspace',
       'interruptible',
-      'migrate',
       'concurrency',
     ],
     habits: {
@@ -93,6 +92,7 @@ export const vocabulary: Readonly<Record<string, Words>> = {
       'continue-on-error': 'there is no such thing yet; a step that may fail ends in `|| true`',
       after_script: 'say it in `finally`',
       paths: '`paths` belong under `artifacts`',
+      migrate: '`migrate` belongs under `deploy`',
     },
   },
   'steps.*.when': {
@@ -119,12 +119,21 @@ export const vocabulary: Readonly<Record<string, Words>> = {
   },
   'steps.*.release': { notYet: ['notes', 'name'] },
   'steps.*.deploy': {
-    notYet: ['environments', 'at_once', 'migrate', 'release', 'rolling', 'canary', 'blue_green', 'recreate'],
+    notYet: ['release', 'rolling', 'canary', 'blue_green', 'recreate'],
     habits: { env: 'the operator sets an environment’s variables', target: 'the operator says how an environment is reached' },
   },
   'steps.*.deploy.health': {
     notYet: ['command', 'tcp'],
     habits: { retries: 'say `unhealthy_after: 3`', path: 'say `http: /healthz`' },
+  },
+  'steps.*.deploy.migrate': {
+    // Traffic would have to be held while it is taken down first, and no edge can.
+    notYet: ['order'],
+    habits: {
+      command: 'say `up: [program, argument]`',
+      undo: 'say `down: [program, argument]`',
+      env: 'it has the environment’s variables',
+    },
   },
   'steps.*.deploy.bake': { notYet: ['fail_when', 'requests', 'error_rate', 'p95_ms'] },
   'finally.*': {

@@ -1,5 +1,5 @@
 // Long because a deployment, its way back, rollback and recovery are one story about one state.
-import { CancellationScope, condition, isCancellation, uuid4 } from '@temporalio/workflow'
+import { CancellationScope, condition, isCancellation, patched, uuid4 } from '@temporalio/workflow'
 import type { DeployOperation, Operation } from '../contract/activities.ts'
 import { defaults } from '../domain/defaults.ts'
 import type {
@@ -8,20 +8,23 @@ import type {
   DeploymentPhase,
   DeployRequest,
   EnvironmentState,
+  Migration,
   RollbackRequest,
 } from '../domain/environment.ts'
 import { noteGiven } from '../domain/environment-given.ts'
 import * as rules from '../domain/environment-rules.ts'
 import { BelayError } from '../domain/errors.ts'
+import { findDowns, findHindrance, findOwn, findUps, forgetMigrations, levelFor } from '../domain/migrations.ts'
 import type { Deploy } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
 import { deployer, deployerOnce, inline, bookkeeping } from './activities.ts'
+import { createMigrations } from './deployment-migrations.ts'
 import { backTo, clear, interrupted, mustBeHealthy, silentNews, told } from './deployment-phases.ts'
 import { reasonOf } from './failure.ts'
 import { insist, type Insisted } from './insist.ts'
 import { createNews, type News } from './news.ts'
 
-/** Carries deployments out: `stage → check → activate → verify → retire`, and the way back from each. */
+/** Carries deployments out: `migrate → stage → check → activate → verify → retire`, and the way back from each. */
 export interface Deployer {
   deploy(request: DeployRequest): Promise<void>
   /** What a person asked for: a rollback or, if it names its release, a deployment. Neither belongs to a run. */
@@ -36,7 +39,12 @@ export interface Deployer {
   record(deployment?: Deployment): Promise<void>
 }
 
-type Options = Pick<Deploy, 'health' | 'bakeMs' | 'strategy'>
+type Options = Pick<Deploy, 'health' | 'bakeMs' | 'strategy'> & {
+  /** To be applied first, in this order. */
+  migrations?: readonly Migration[]
+  /** Where the environment's data is once it serves: what is newer is taken down afterwards. Absent: where it is then. */
+  level?: { id: string | undefined }
+}
 type Served = 'provisional' | 'kept'
 
 const phaseLimitMs = defaults.deployment.phaseMs
@@ -71,6 +79,8 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     return { environment, fence: state.fence, operationId }
   }
 
+  const migrations = createMigrations({ state, nextOperation, record })
+
   /** The way forward. Throws why it did not work; what it did is then taken back by the caller. */
   async function goForward(deployment: Deployment, options: Options, news: News): Promise<void> {
     const { release } = deployment
@@ -78,9 +88,14 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     const phase = async <T>(name: DeploymentPhase, body: (operation: DeployOperation) => Promise<T>): Promise<T> => {
       if (isUrgent()) throw interrupted()
       const operation = await nextOperation(`${deployment.id}/${name}`)
-      return told(news, deployment, name, () => body({ ...operation, release, deploy: options }))
+      return told(news, deployment, name, () => body({ ...operation, release, deploy: optionsOf(options) }))
     }
 
+    for (const migration of options.migrations ?? []) {
+      if (isUrgent()) throw interrupted()
+      // From its beginning to its end, as a switch of traffic: what is cut in the middle is hard to take back.
+      await migrations.up(deployment, migration, news)
+    }
     await phase('stage', async (operation) => {
       // From here on what served does not run any more: there is a way back to go.
       if (options.strategy === 'recreate') untouched.delete(deployment.id)
@@ -93,21 +108,23 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     await phase('activate', async (operation) => {
       untouched.delete(deployment.id)
       await activities.activate(operation)
-      deployment.activatedAt = Date.now()
-      rules.noteServed(state, {
-        release,
-        deploymentId: deployment.id,
-        requestId: deployment.requestId,
-        status: 'provisional',
-        strategy: options.strategy,
-        at: Date.now(),
-      })
+      noteTraffic(deployment, options.level)
     })
     await record(deployment)
     await phase('verify', async (operation) =>
       mustBeHealthy('failed under traffic', await unlessUrgent(() => activities.verify(operation))),
     )
     await phase('retire', (operation) => activities.retire(operation))
+  }
+
+  function noteTraffic(deployment: Deployment, level: Options['level'] = { id: state.level }): void {
+    const { id: deploymentId, release, requestId, strategy } = deployment
+    deployment.activatedAt = Date.now()
+    rules.noteServed(state, {
+      ...{ release, deploymentId, requestId, status: 'provisional', at: Date.now() },
+      ...(strategy === undefined ? {} : { strategy }),
+      ...(level.id === undefined ? {} : { level: level.id }),
+    })
   }
 
   /** An undo or a rollback interrupts what only watches or prepares, never a switch in flight. */
@@ -128,23 +145,31 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
   }
 
   /** Back to the newest kept release, verified like a deployment; with nothing kept, traffic is taken off. */
-  async function goBack(deployment: Deployment, news: News): Promise<void> {
+  async function goBack(
+    deployment: Deployment,
+    news: News,
+    { past = false, to = () => rules.newestKept(state) }: { past?: boolean; to?: () => ReturnType<typeof rules.newestKept> } = {},
+  ): Promise<void> {
     for (const served of state.history)
       if (served.deploymentId === deployment.id && served.status === 'provisional') served.status = 'undone'
-    if (untouched.has(deployment.id) && state.current !== undefined) return takeAway(deployment, news)
+    if (untouched.has(deployment.id) && state.current !== undefined) return takeAway(deployment, news, past)
     let kept: ReturnType<typeof rules.newestKept>
     let result: Insisted
     // A run may settle meanwhile: then there is a newer one to go back to.
     do {
-      kept = rules.newestKept(state)
+      kept = to()
+      const obstacle = past ? undefined : migrations.obstacle(kept?.level)
+      if (obstacle !== undefined) return noteUndo(deployment, { type: 'failed', reason: obstacle }, true)
       result = await goBackTo(deployment, kept, news)
-    } while (result.type === 'done' && rules.newestKept(state) !== kept)
+    } while (result.type === 'done' && to() !== kept)
     if (result.type === 'done') {
-      rules.freeAllStuck(state, Date.now())
       if (kept === undefined) delete state.current
       else state.current = { release: kept.release, deploymentId: kept.deploymentId }
       rules.passOver(state, kept, Date.now())
+      // Traffic is on what suits the data before and after.
+      result = await migrations.downTo(kept?.level, deployment, { news, past })
     }
+    if (result.type === 'done') rules.freeAllStuck(state, Date.now())
     noteUndo(deployment, result)
   }
 
@@ -160,24 +185,29 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
   }
 
   /** Traffic never went to it: it is stopped, and what serves goes on serving, provisional or kept. */
-  async function takeAway(deployment: Deployment, news: News): Promise<void> {
-    const result = await insist(async (attempt) => {
+  async function takeAway(deployment: Deployment, news: News, past: boolean): Promise<void> {
+    let result = await insist(async (attempt) => {
       const activities = deployerOnce(phaseLimitMs)
       await told(news, deployment, 'undo', async () => activities.retire(await undoStepOf(deployment, attempt)('retire')))
     })
-    noteUndo(deployment, result)
+    const own = findOwn(state, { migration: deployment.migration, requestId: rules.requestOf(deployment) })
+    if (result.type === 'failed' || own === undefined) return noteUndo(deployment, result)
+    const parked = !past && migrations.obstacle(own.on) !== undefined
+    result = await migrations.downTo(own.on, deployment, { news, past })
+    noteUndo(deployment, result, parked)
   }
 
   function undoStepOf(deployment: Deployment, attempt: number): (name: string) => Promise<Operation> {
     return (name) => nextOperation(`${deployment.id}/undo-${name}/${String(attempt)}`)
   }
 
-  function noteUndo(deployment: Deployment, result: Insisted): void {
+  /** `parked`: nothing was tried that could not be done, a person is to decide. */
+  function noteUndo(deployment: Deployment, result: Insisted, parked = false): void {
     deployment.undoneAt = Date.now()
     deployment.status = result.type === 'failed' ? 'undo_failed' : deployment.kind === 'undo' ? 'deployed' : 'undone'
     if (result.type === 'done') return
     deployment.reason = `${deployment.reason === undefined ? '' : `${deployment.reason}; `}could not be taken back: ${result.reason}`
-    rules.noteStuck(state, deployment, untouched.has(deployment.id))
+    rules.noteStuck(state, deployment, untouched.has(deployment.id), parked)
   }
 
   /** From `begin` to the recorded end, whatever happens between. */
@@ -188,8 +218,10 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     try {
       await goForward(deployment, options, news)
       for (const served of state.history) if (served.deploymentId === deployment.id) served.status = as
-      deployment.status = 'deployed'
       rules.freeAllStuck(state, Date.now())
+      const left = await settleLevel(deployment, options, news)
+      deployment.status = left === undefined ? 'deployed' : 'undo_failed'
+      if (left !== undefined) deployment.reason = left
     } catch (error) {
       deployment.reason = reasonOf(error)
       await goBack(deployment, news)
@@ -200,9 +232,23 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     await finish(deployment, news)
   }
 
+  /**
+   * An older release serves: what was migrated since is taken down. It serves well without that, too, so nothing is taken back for it. Gives
+   * what could not be done.
+   */
+  async function settleLevel(deployment: Deployment, { level }: Options, news: News): Promise<string | undefined> {
+    if (level === undefined || findDowns(state, level.id).length === 0) return undefined
+    // On record first: from the first of them on there is no other way than forward.
+    await record(deployment)
+    const result = await migrations.downTo(level.id, deployment, { news, past: false })
+    if (result.type === 'done') return undefined
+    return `release ${String(deployment.release.number)} serves, but ${result.reason}`
+  }
+
   async function finish(deployment: Deployment, news: News): Promise<void> {
     deployment.endedAt = Date.now()
     delete state.active
+    forgetMigrations(state)
     await record(deployment)
     const rest = await news.drain()
     if (rest.length > 0 && deployment.runId !== undefined)
@@ -263,7 +309,11 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       })
       tell(request.runId, { requestId: request.id, status: 'running', deploymentId: deployment.id, at: Date.now() })
       state.newest[request.ref] = Math.max(state.newest[request.ref] ?? 0, request.sequence)
-      await carryOut(deployment, request.deploy, 'provisional', newsOf(deployment))
+      const { migrate } = request.deploy
+      const on = state.level === undefined ? {} : { on: state.level }
+      const about = { id: deployment.id, release: request.release, requestId: request.id, ...on }
+      const own = migrate === undefined ? {} : { migrations: [{ ...migrate, ...about }] }
+      await carryOut(deployment, { ...request.deploy, ...own }, 'provisional', newsOf(deployment))
       const ended = answer(deployment)
       // An undo that came in meanwhile is answered by its own job.
       if (!state.undos.includes(request.id)) tell(request.runId, ended)
@@ -277,7 +327,15 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
         ...{ kind: back ? 'rollback' : 'deploy', release, requestId: request.id, actor: request.actor, strategy },
         ...(request.reason === undefined ? {} : { reason: request.reason }),
       })
-      await carryOut(deployment, { health: {}, bakeMs: 0, strategy }, 'kept', silentNews)
+      const hindrance = findHindrance(state, release)
+      if (hindrance === undefined) {
+        const level = { id: levelFor(state, release) }
+        const ups = findUps(state, level.id)
+        await carryOut(deployment, { health: {}, bakeMs: 0, strategy, level, migrations: ups }, 'kept', silentNews)
+      } else {
+        // What was deployed since it was asked for has changed that.
+        await finish(Object.assign(deployment, { status: 'failed', reason: hindrance.message }), silentNews)
+      }
       answer(deployment)
     },
     async undo(requestId) {
@@ -305,7 +363,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       state.active = deployment
       await record(deployment)
       if (served !== undefined) served.status = 'undone'
-      await goBack(deployment, news)
+      await goBack(deployment, news, { past: stuck?.parked === true })
       untouched.delete(deployment.id)
       const failed = deployment.status === 'undo_failed'
       if (!failed) rules.freeStuck(state, requestId)
@@ -320,16 +378,48 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       const seen = await deployer(phaseLimitMs).observe({ environment })
       state.fence = Math.max(state.fence, seen.fence)
       if (active === undefined && seen.servingDigest === state.current?.release.image.digest) return
-      const kept = rules.newestKept(state)
+      // What is unfinished was never noted to have traffic: then what the record says is the intended one, settled or not.
+      const stays = active?.kind !== 'undo' && !state.history.some(({ deploymentId }) => deploymentId === active?.id)
+      const intended = stays ? rules.provisionalNow(state) : undefined
+      const onto = intended !== undefined && patched('recover-onto-provisional') ? intended : undefined
+      const kept = onto ?? rules.newestKept(state)
       const release = active?.release ?? kept?.release ?? state.current?.release
       if (release === undefined) return
       const deployment = active ?? begin({ kind: 'recovery', release, requestId: `recovery/${uuid4()}`, strategy: strategyNow() })
       deployment.reason ??= 'its workflow was ended from outside'
+      // Should the way back fail, the record says what serves.
+      if (stays && active !== undefined && active.release.image.digest === seen.servingDigest) {
+        noteTraffic(active, { id: active.runId === undefined ? levelFor(state, active.release) : state.level })
+      }
       const news = deployment.runId === undefined ? silentNews : newsOf(deployment)
-      await goBack(deployment, news)
-      if (deployment.status === 'undone') deployment.status = 'failed'
+      const requestId = rules.requestOf(deployment)
+      const stuck = rules.findStuck(state, requestId)
+      const isKept = state.history.some(({ deploymentId, status }) => deploymentId === deployment.id && status === 'kept')
+      if (deployment.kind === 'undo') {
+        if (stuck?.untouched === true) untouched.add(deployment.id)
+        for (const served of state.history)
+          if (served.requestId === requestId && served.status === 'provisional') served.status = 'undone'
+      }
+      await goBack(deployment, news, {
+        past: deployment.kind === 'undo' && stuck?.parked === true,
+        ...(onto === undefined ? {} : { to: () => onto }),
+      })
+      untouched.delete(deployment.id)
+      if (deployment.status === 'undone') deployment.status = isKept ? 'deployed' : 'failed'
+      if (deployment.status === 'deployed' && isKept) delete deployment.reason
+      if (deployment.kind === 'undo' && deployment.status === 'deployed') rules.freeStuck(state, requestId)
       await finish(deployment, news)
       answer(deployment)
+      // Its run asks about what was to be taken back, and not about the way back.
+      if (deployment.kind !== 'undo') return
+      const status = deployment.status === 'deployed' ? 'undone' : 'undo_failed'
+      const reason = deployment.reason === undefined ? {} : { reason: deployment.reason }
+      rules.remember(state, { requestId, status, ...(status === 'undo_failed' ? reason : {}), at: Date.now() })
     },
   }
+}
+
+/** As activities take them. */
+function optionsOf({ health, bakeMs, strategy }: Options): DeployOperation['deploy'] {
+  return { health, bakeMs, strategy }
 }

@@ -125,6 +125,7 @@ async function own(input: EnvironmentInput): Promise<void> {
       }
       case 'undo':
       case 'withdraw': {
+        if (message.type === 'undo' && message.kept === true) rules.unkeep(current, message.requestId)
         const answer = rules.receiveUndo(current, message.requestId, now, message.after)
         if (answer !== undefined) tell(message.runId, answer)
         return

@@ -7,6 +7,7 @@ import { addFreeze, removeFreeze } from '../domain/environment-freezes.ts'
 import * as rules from '../domain/environment-rules.ts'
 import type { Answer, EnvironmentState, RollbackRequest } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
+import { findHindrance } from '../domain/migrations.ts'
 import type { ReleaseRef } from '../domain/release.ts'
 import type { Deployer } from './deployment.ts'
 import type { Freezing } from './freezing.ts'
@@ -77,7 +78,9 @@ export function createPersonDesk(state: EnvironmentState, { record, freezing, te
     if (rollback && deploys && !takesBack && !goesBack) throw busy(state.name, release)
     if (goesBack && !rules.isKnownPerson(state, back.id, Date.now())) {
       const blockedThen = { ...state, blocked: [...(state.blocked ?? []), blocked] }
-      if (rules.findRollbackRelease(blockedThen, {}) === undefined) throw refusalOf(state, back)
+      const onto = rules.findRollbackRelease(blockedThen, {})
+      if (onto === undefined) throw refusalOf(state, back)
+      refuseHindered(state, onto)
     }
     addBlock(state, blocked)
     const refused = refuseQueued()
@@ -107,9 +110,17 @@ export function createPersonDesk(state: EnvironmentState, { record, freezing, te
 
 /** Queued, unless it is known already. Throws what makes it impossible. */
 export function acceptPerson(state: EnvironmentState, request: RollbackRequest): PersonAccepted {
+  const wanted = rules.isKnownPerson(state, request.id, Date.now()) ? undefined : rules.findWanted(state, request)
+  if (wanted !== undefined) refuseHindered(state, wanted)
   const release = rules.receivePerson(state, request, Date.now())
   if (release === undefined) throw refusalOf(state, request)
   return { requestId: request.id, release: release.number, digest: release.image.digest }
+}
+
+/** Over a migration that cannot be taken down nobody goes back. */
+function refuseHindered(state: EnvironmentState, wanted: ReleaseRef): void {
+  const hindrance = findHindrance(state, wanted)
+  if (hindrance !== undefined) throw ApplicationFailure.nonRetryable(hindrance.message, hindrance.code)
 }
 
 function refusalOf(state: EnvironmentState, request: RollbackRequest): ApplicationFailure {

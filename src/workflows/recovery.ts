@@ -125,7 +125,8 @@ function owedAgain(context: RunContext | undefined, item: OwedUndo): Owed {
     return { key, step, does, how, undo: () => Promise.resolve({ type: 'failed', reason }) }
   }
   // Whether it had answered makes no difference to it: a request that it does not know is withdrawn.
-  if (how.type === 'deployment') return undoOfDeployment(context, { step, ...how }, { answered: false })
+  if (how.type === 'deployment')
+    return undoOfDeployment(context, { step, ...how, group: item.environment !== undefined }, { answered: false })
   const planned = loadStep(context.plan, step)
   if (planned.undo === undefined) throw new BelayError({ code: 'internal', message: `step "${step}" owes no undo` })
   return undoOfCommands(context, planned, planned.undo)

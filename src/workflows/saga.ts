@@ -10,6 +10,8 @@ export interface Owed {
   /** Names what is owed: the same key twice is owed once. */
   key: string
   step: string
+  /** Of a group: the one that it takes back. */
+  environment?: string
   /** What it does, in words for people. */
   does: string
   /** The same as data, for whoever has to do it in place of this workflow. */
@@ -47,8 +49,9 @@ export function createUndoStack(news: News): UndoStack {
   function show(owed: Entry, status: UndoItem['status'], reason?: string): void {
     owed.status = status
     if (reason !== undefined) owed.reason = reason
-    // People see one line for each step: of several attempts at it, the one that is blocked.
-    const blocked = stack.findLast((other) => other.step === owed.step && other.status === 'failed')
+    // People see one line for each step, or environment of its group: of several attempts at it, the one that is blocked.
+    const isSame = (other: Entry): boolean => other.step === owed.step && other.environment === owed.environment
+    const blocked = stack.findLast((other) => isSame(other) && other.status === 'failed')
     news.tell({ type: 'undo', item: itemOf(blocked ?? owed) })
   }
 
@@ -116,7 +119,8 @@ export function createUndoStack(news: News): UndoStack {
   }
 }
 
-function itemOf(owed: { step: string; does: string; status: UndoItem['status']; reason?: string }): UndoItem {
-  const { step, does, status, reason } = owed
-  return { step, does, status, ...(reason === undefined ? {} : { reason }) }
+function itemOf(owed: Pick<Owed, 'step' | 'environment' | 'does'> & Pick<UndoItem, 'status' | 'reason'>): UndoItem {
+  const { step, environment, does, status, reason } = owed
+  const group = environment === undefined ? {} : { environment }
+  return { step, ...group, does, status, ...(reason === undefined ? {} : { reason }) }
 }

@@ -61,8 +61,9 @@ export function createSettling({ number, undo, workspace, status, say }: Settlin
 
   function reason(): string {
     const parts = undo.list().flatMap((item) => {
-      if (item.status === 'failed') return [item.step]
-      return item.status === 'skipped' ? [`${item.step} (${item.reason ?? 'skipped'})`] : []
+      const name = item.environment === undefined ? item.step : `${item.step} in ${item.environment}`
+      if (item.status === 'failed') return [name]
+      return item.status === 'skipped' ? [`${name} (${item.reason ?? 'skipped'})`] : []
     })
     return `could not be taken back: ${parts.toReversed().join(', ')}`
   }

@@ -57,6 +57,8 @@ export async function pushAppImage(registry: RunningRegistry, options: AppImageO
 export async function sweepEnvironment(environment: string): Promise<void> {
   const filter = ['--filter', `label=belay.environment=${environment}`]
   await removeAll(['container', 'ls', '--all', '--quiet', ...filter], ['container', 'rm', '--force', '--volumes'])
+  const commands = ['--filter', `label=belay.command=${environment}`]
+  await removeAll(['container', 'ls', '--all', '--quiet', ...commands], ['container', 'rm', '--force', '--volumes'])
   await removeAll(['volume', 'ls', '--quiet', ...filter], ['volume', 'rm'])
 }
 

@@ -1,6 +1,6 @@
 /** Drives deployments; each story has an environment of its own, so that its history begins and ends with it. */
 import { randomUUID } from 'node:crypto'
-import { renameSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { environmentWorkflowId } from '../../src/contract/workflow-ids.ts'
 import type { Deployment } from '../../src/domain/environment.ts'
@@ -8,7 +8,23 @@ import { deploying, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
 import { endAs, endForGood, runWorkflow, type Drive } from './drive.ts'
 
-export const driveEnvironments = ['first', 'bad', 'back', 'chosen', 'broken', 'withdrawn', 'recovered', 'stuck', 'ended'] as const
+export const driveEnvironments = [
+  'first',
+  'bad',
+  'back',
+  'chosen',
+  'broken',
+  'withdrawn',
+  'recovered',
+  'stuck',
+  'ended',
+  'east',
+  'west',
+  'migrated',
+  'several',
+  'parked',
+  'provisional',
+] as const
 type DriveEnvironment = (typeof driveEnvironments)[number]
 
 /** Longer than anything that is to happen while it is watched. */
@@ -97,6 +113,95 @@ export const deploymentDrives: readonly Drive[] = [
     },
   },
   {
+    records: ['run-group-taken-back'],
+    async drive({ scenario }) {
+      const pipeline = deploying({ version: '1', environment: 'GROUP', bake: '2s' })
+      const { id } = await scenario.start(pipeline.replace('environment: GROUP', 'environments: [east, west]\n      at_once: 1'))
+      await until('the second one is watched', async () =>
+        (await scenario.events(id)).some(
+          ({ body }) => body.type === 'deployment' && body.environment === 'west' && body.phase === 'verify',
+        ),
+      )
+      await fetch(`${scenario.system.edgeOf('west')}/sicken`)
+      await endAs(scenario, id, 'rolled_back')
+      return { 'run-group-taken-back': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['run-kept-and-taken-back'],
+    async drive({ scenario }) {
+      const go = join(scenario.notes, 'go')
+      const after = `  hold: { commands: ['echo held > NOTES/held', 'while [ ! -e ${go} ]; do sleep 0.1; done'] }\n`
+      const pipeline = deploying({ version: '2', environment: 'GROUP', after })
+      const { id } = await scenario.start(pipeline.replace('environment: GROUP', 'environments: [east, west]'))
+      await scenario.noted('held')
+      const later = deploying({ version: '3', environment: 'west', after: "  late: { commands: ['false'] }\n" })
+      await endAs(scenario, (await scenario.start(later)).id, 'rolled_back')
+      writeFileSync(go, '')
+      await endAs(scenario, id, 'rolled_back')
+      return { 'run-kept-and-taken-back': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['environment-migration-taken-down'],
+    async drive({ scenario }) {
+      await deploy(scenario, 'migrated', '1', migrating)
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'migrated', bake: longBake, after: migrating }))
+      await watched(scenario, id)
+      await fetch(`${scenario.system.edgeOf('migrated')}/sicken`)
+      await endAs(scenario, id, 'rolled_back')
+      return { 'environment-migration-taken-down': workflowOf('migrated') }
+    },
+  },
+  {
+    records: ['environment-migrations-rolled-back'],
+    async drive({ scenario }) {
+      const { client } = scenario.system
+      for (const version of ['1', '2']) await deploy(scenario, 'several', version, migrating)
+      const { history } = await client.getEnvironment('several')
+      const [first, second] = history.map(({ release }) => String(release.number))
+      for (const to of [first ?? '', second ?? '']) {
+        const { requestId } = await client.rollback('several', { to, reason: `to ${to}` }, randomUUID())
+        await endOfRequest(scenario, 'several', 'rollback', requestId)
+      }
+      return { 'environment-migrations-rolled-back': workflowOf('several') }
+    },
+  },
+  {
+    records: ['environment-migration-parked'],
+    async drive({ scenario }) {
+      await deploy(scenario, 'parked', '1')
+      const after = '      migrate: { up: [node, -e, "0"] }\n'
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'parked', bake: longBake, after }))
+      await watched(scenario, id)
+      await fetch(`${scenario.system.edgeOf('parked')}/sicken`)
+      await endAs(scenario, id, 'rollback_blocked')
+      await scenario.system.client.settleUndo({ id }, { action: 'retry', reason: 'the data may stay' })
+      await endForGood(scenario, id, 'rolled_back')
+      return { 'environment-migration-parked': workflowOf('parked') }
+    },
+  },
+  {
+    records: ['environment-recovered-onto-provisional'],
+    async drive({ scenario, temporal }) {
+      const go = join(scenario.notes, 'settle')
+      const after = `  hold: { commands: ['echo held > NOTES/unsettled', 'while [ ! -e ${go} ]; do sleep 0.1; done'] }\n`
+      const first = await scenario.start(deploying({ version: '1', environment: 'provisional', after }))
+      await scenario.noted('unsettled')
+      const entrypoint = '[node, -e, "setInterval(() => {}, 1000)"]'
+      const mute = deploying({ version: '2', environment: 'provisional', entrypoint }).replace('timeout: 5s', 'timeout: 60s')
+      const { id } = await scenario.start(mute)
+      await until('the release is checked', async () =>
+        (await scenario.events(id)).some(({ body }) => body.type === 'deployment' && body.phase === 'check'),
+      )
+      await temporal.workflow.getHandle(workflowOf('provisional')).terminate('from outside')
+      await endAs(scenario, id, 'rolled_back')
+      writeFileSync(go, '')
+      await endAs(scenario, first.id, 'succeeded')
+      return { 'environment-recovered-onto-provisional': workflowOf('provisional') }
+    },
+  },
+  {
     records: ['environment-recovered'],
     async drive({ scenario, temporal }) {
       await deploy(scenario, 'recovered', '1')
@@ -114,16 +219,24 @@ function workflowOf(environment: DriveEnvironment): string {
   return environmentWorkflowId(environment)
 }
 
-async function deploy(scenario: Scenario, environment: DriveEnvironment, version: string): Promise<void> {
-  const { id } = await scenario.start(deploying({ version, environment }))
+const migrating = '      migrate: { up: [node, -e, "0"], down: [node, -e, "0"] }\n'
+
+async function deploy(scenario: Scenario, environment: DriveEnvironment, version: string, after = ''): Promise<void> {
+  const { id } = await scenario.start(deploying({ version, environment, after }))
   await endAs(scenario, id, 'succeeded')
 }
 
 /** Waits until what a person asked for serves. */
-async function endOfRequest(scenario: Scenario, environment: DriveEnvironment, kind: Deployment['kind']): Promise<void> {
+async function endOfRequest(
+  scenario: Scenario,
+  environment: DriveEnvironment,
+  kind: Deployment['kind'],
+  requestId?: string,
+): Promise<void> {
   const ended = await until(`the ${kind} ends`, async () => {
     const { items } = await scenario.system.client.listDeployments(environment)
-    return items.find((one) => one.kind === kind && one.runId === undefined && one.status !== 'running')
+    const isMeant = (one: Deployment): boolean => requestId === undefined || one.requestId === requestId
+    return items.find((one) => one.kind === kind && one.runId === undefined && one.status !== 'running' && isMeant(one))
   })
   if (ended.status !== 'deployed') throw new Error(`the ${kind} ended ${ended.status}: ${ended.reason ?? ''}`)
 }

@@ -1,6 +1,6 @@
 import { loadConfig } from '../../config/load-config.ts'
 import { rulesOfProject } from '../../config/rules-of-project.ts'
-import type { EnvValue } from '../../domain/plan.ts'
+import { environmentsOf, type EnvValue } from '../../domain/plan.ts'
 import { BelayError } from '../../domain/errors.ts'
 import type { PipelineDocument } from '../../pipeline/document.ts'
 import type { ProjectRules } from '../../pipeline/project-rules.ts'
@@ -20,7 +20,7 @@ export async function rulesOfConfig(io: Io, file: string, named: string | undefi
 
 /** Without a configuration a pipeline may have all it asks for: its environments, secrets and registries are taken to be there. */
 export function assumedRules(document: PipelineDocument): ProjectRules {
-  const environments = document.steps.flatMap(({ body }) => (body.kind === 'deploy' ? [body.deploy.environment] : []))
+  const environments = document.steps.flatMap(({ body }) => (body.kind === 'deploy' ? environmentsOf(body.deploy) : []))
   const bound = [
     ...document.steps.flatMap(({ spec }) => [spec.env, spec.undo?.env]),
     ...document.finally.map(({ spec }) => spec.env),

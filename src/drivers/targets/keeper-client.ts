@@ -25,6 +25,9 @@ export const KeeperEnvironment = z.object({
 })
 export type KeeperEnvironment = z.infer<typeof KeeperEnvironment>
 
+export const CommandEnd = z.object({ failure: z.string().optional(), tail: z.string() })
+export type CommandEnd = z.infer<typeof CommandEnd>
+
 export const Activated = z.object({ previousDigest: z.string().optional() })
 
 const isCode = (text: string): text is ErrorCode => Object.hasOwn(errorCodes, text)
@@ -37,19 +40,21 @@ const Refusal = z.object({
   }),
 })
 
-/** Above the keeper's longest operation: a drain of 30 s and a grace of 10 s. */
-const timeoutMs = 60_000
+/** Above the keeper's longest operation but for commands: a drain of 30 s and a grace of 10 s. */
+const usualTimeoutMs = 60_000
 const answerLimit = 4 * 1024 * 1024
+
+type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
 export interface KeeperClient {
   /** Throws what the keeper refused with; `unavailable`, retryable, if it cannot be reached or does not answer. */
-  call<T>(schema: z.ZodType<T>, method: 'GET' | 'PUT' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<T>
+  call<T>(schema: z.ZodType<T>, method: Method, path: string, body?: unknown, timeoutMs?: number): Promise<T>
 }
 
 export function createKeeperClient(socketPath: string): KeeperClient {
   return {
-    async call(schema, method, path, body) {
-      const { status, text } = await exchange(socketPath, method, path, body)
+    async call(schema, method, path, body, timeoutMs = usualTimeoutMs) {
+      const { status, text } = await exchange({ socketPath, method, path, timeoutMs }, body)
       const parsed = parseJson(text)
       if (status === 200) return z.object({ answer: schema }).parse(parsed).answer
       const { code, ...error } = Refusal.parse(parsed).error
@@ -74,7 +79,8 @@ export interface EnvironmentsClient {
   view(environment: string): Promise<KeeperEnvironment>
   /** Has it listen where the configuration says. Throws `not_found` for an environment that is not there. */
   openEdge(environment: string): Promise<void>
-  carryOut<T>(schema: z.ZodType<T>, name: string, operation: Operation, rest?: object): Promise<T>
+  /** `takesMs`: how long it may take beside the usual. */
+  carryOut<T>(schema: z.ZodType<T>, name: string, operation: Operation, rest?: object, takesMs?: number): Promise<T>
   /** What changes nothing and needs no number. */
   ask(environment: string, name: string, body: object): Promise<void>
 }
@@ -93,8 +99,9 @@ export function createEnvironmentsClient(options: {
       const { driver, host, port } = edge
       await keeper.call(z.unknown(), 'PUT', pathOf(environment, '/edge'), { driver, host, port })
     },
-    async carryOut(schema, name, { environment, fence, operationId }, rest = {}) {
-      const answer = await keeper.call(schema, 'POST', pathOf(environment, `/${name}`), { fence, operationId, ...rest })
+    async carryOut(schema, name, { environment, fence, operationId }, rest = {}, takesMs = 0) {
+      const body = { fence, operationId, ...rest }
+      const answer = await keeper.call(schema, 'POST', pathOf(environment, `/${name}`), body, usualTimeoutMs + takesMs)
       faultPoint(`keeper.${name}.answered`)
       return answer
     },
@@ -105,11 +112,10 @@ export function createEnvironmentsClient(options: {
 }
 
 function exchange(
-  socketPath: string,
-  method: string,
-  path: string,
+  where: { socketPath: string; method: Method; path: string; timeoutMs: number },
   body: unknown,
 ): Promise<{ status: number | undefined; text: string }> {
+  const { socketPath, method, path, timeoutMs } = where
   return new Promise((resolve, reject) => {
     const unreachable = (cause: Error): void => {
       reject(

@@ -21,6 +21,20 @@ export interface Traffic {
   errors: number
 }
 
+export interface ReleaseCommand {
+  /** Program and arguments, as they are in the image. */
+  command: readonly string[]
+  timeoutMs: number
+}
+
+/** How a command of a release ended. */
+export interface CommandEnd {
+  /** In words; absent: with exit code 0. */
+  failure?: string | undefined
+  /** What it printed last, at most 8 KiB, with whatever secrets it printed. */
+  tail: string
+}
+
 /**
  * A mechanism that reaches an environment. Every changing call carries an operation (environment, fence, operation id):
  * the target compares and acts in one atomic step, answers a repeat of (fence, operation id) from its record, and throws
@@ -35,6 +49,13 @@ export interface Target {
    * else was stopped. Returns when all its instances were started.
    */
   stage(operation: Operation, release: ReleaseRef, options: { alone: boolean }): Promise<void>
+  /**
+   * Runs a command with that release's image: where its application would run, as the same user, with the environment's variables,
+   * and reached by nobody. Waits for its end; after `timeoutMs` it is stopped, which is a failure. Nothing that runs or serves is touched. A
+   * repeat gets the end that is on record; one that was cut by a death in the middle runs again. A newer operation ends it. Absent: this target
+   * cannot, and migrations are refused.
+   */
+  runCommand?(operation: Operation, release: ReleaseRef, command: ReleaseCommand): Promise<CommandEnd>
   /** The instances of that digest, as many as were asked for; none if it was never staged or has been retired. */
   listInstances(environment: string, digest: string): Promise<Instance[]>
   /** Switches traffic to the running instances of that digest; requests in flight end where they began. */

@@ -31,7 +31,7 @@ export async function startApp(record: InstanceRecord, files: AppFiles): Promise
       env: { PATH: hostPath(), ...files.loadEnv(record.id), PORT: String(record.port), [tag]: record.id },
       output: log,
       outlive: true,
-      user: userOf(record),
+      user: userFor(record.user),
     })
     const ended = child.done.then(({ exitCode, signal }) =>
       signal === undefined ? `exited with code ${String(exitCode)}` : `was ended by ${signal}`,
@@ -68,10 +68,11 @@ export async function killUnrecorded(instanceId: string): Promise<void> {
 }
 
 /** Programs of the host: the directory of this Node, then the usual ones. */
-function hostPath(): string {
+export function hostPath(): string {
   return [...new Set([dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'])].join(':')
 }
 
-function userOf(record: InstanceRecord): { uid: number; gid: number } | undefined {
-  return process.getuid?.() === 0 ? (record.user ?? { uid: nobody, gid: nobody }) : undefined
+/** As whom a release runs that asks for this user, or for none. */
+export function userFor(user: InstanceRecord['user']): { uid: number; gid: number } | undefined {
+  return process.getuid?.() === 0 ? (user ?? { uid: nobody, gid: nobody }) : undefined
 }

@@ -6,6 +6,7 @@ import { BelayError, errorCodes } from '../../domain/errors.ts'
 import type { EnvironmentKeeper } from './environment-keeper.ts'
 import {
   ActivateRequest,
+  CommandRequest,
   DrainedRequest,
   EdgeRequest,
   EnvironmentName,
@@ -79,6 +80,8 @@ async function dispatch(request: IncomingMessage, options: ControlServerOptions)
       return environment.setEdge(EdgeRequest.parse(await readJson(request)))
     case 'POST stage':
       return environment.stage(StageRequest.parse(await readJson(request)))
+    case 'POST command':
+      return environment.command(CommandRequest.parse(await readJson(request)))
     case 'POST activate':
       return environment.activate(ActivateRequest.parse(await readJson(request)))
     case 'POST retire':

@@ -7,8 +7,10 @@ import type { AppFiles } from './app-files.ts'
 import { createEdgeKeeper, type EdgeKeeper } from './edge-keeper.ts'
 import { createFence } from './fencing.ts'
 import { createInstances } from './instances.ts'
+import { CommandResult, createReleaseCommands } from './release-commands.ts'
 import type {
   ActivateRequest,
+  CommandRequest,
   DrainedRequest,
   EdgeRequest,
   EnvironmentView,
@@ -22,6 +24,8 @@ import type { EnvironmentRecord, InstanceRecord, StateStore } from './keeper-sta
 export interface EnvironmentKeeper {
   setEdge(request: EdgeRequest): Promise<EdgeRequest>
   stage(request: StageRequest): Promise<unknown>
+  /** Runs it to its end; a newer owner ends it. */
+  command(request: CommandRequest): Promise<{ failure?: string | undefined; tail: string }>
   activate(request: ActivateRequest): Promise<unknown>
   retire(operation: Operation): Promise<unknown>
   clear(operation: Operation): Promise<unknown>
@@ -65,6 +69,9 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
   const fence = createFence(name, store, () => edge.settle())
   const instances = createInstances({ environment: name, store, files, onMoved: () => void edge.refresh(), log })
 
+  const commands = createReleaseCommands({ environment: name, files })
+  const leaving = new AbortController()
+
   const find = (digest: string): InstanceRecord | undefined =>
     store.read(name).instances.find((instance) => instance.digest === digest && !instance.stopping)
 
@@ -98,7 +105,7 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
 
     stage(request) {
       return fence.run({ fence: request.fence, operationId: request.operationId }, async (signal) => {
-        checkStage(request, options.apps)
+        checkPlace(request, options.apps)
         if (request.alone === true) await makeWay(request.digest, signal)
         const there = find(request.digest)
         const usable = there !== undefined && (there.activated || instances.isRunning(there.id))
@@ -106,6 +113,17 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
         const record = usable ? there : await instances.start(request)
         return () => viewOf(record, { instances, files, edge })
       })
+    },
+
+    async command({ fence: number, operationId, ...request }) {
+      const result = await fence.run({ fence: number, operationId }, async (signal) => {
+        checkPlace(request, options.apps)
+        const ended = await commands.run(request, AbortSignal.any([signal, leaving.signal]))
+        return () => ended
+      })
+      // What it printed may hold secrets, so it is in the log alone and not on record.
+      const { log: file, ...end } = CommandResult.parse(result)
+      return { ...end, tail: files.readTail(file, tailBytes) }
     },
 
     activate({ fence: number, operationId, digest }) {
@@ -196,10 +214,11 @@ export function createEnvironmentKeeper(options: EnvironmentKeeperOptions): Envi
     totals: () => edge.totals(),
 
     async recover() {
-      await Promise.all([instances.recover(), edge.recover()])
+      await Promise.all([instances.recover(), edge.recover(), commands.endLeft()])
     },
 
     async stop() {
+      leaving.abort(new BelayError({ code: 'unavailable', message: 'the keeper is stopping', retryable: true }))
       await edge.close(stopDrainMs)
       await instances.park(stopGraceMs)
     },
@@ -227,7 +246,10 @@ function viewOf(
   }
 }
 
-function checkStage({ directory, workingDirectory, user }: StageRequest, apps: string): void {
+function checkPlace(
+  { directory, workingDirectory, user }: Pick<StageRequest, 'directory' | 'workingDirectory' | 'user'>,
+  apps: string,
+): void {
   if (!isWithin(directory, apps) || !(workingDirectory === directory || isWithin(workingDirectory, directory))) {
     throw new BelayError({ code: 'invalid_input', message: `${workingDirectory} is not inside the directory of applications` })
   }

@@ -9,6 +9,7 @@
  *   PUT  /environments/NAME/edge           `EdgeRequest` → where it listens now
  *   POST /environments/NAME/stage          `StageRequest` → `InstanceView`
  *   POST /environments/NAME/activate       `ActivateRequest` → `{ previousDigest? }`
+ *   POST /environments/NAME/command        `CommandRequest` → `{ failure?, tail }`, once it has ended
  *   POST /environments/NAME/retire, clear  `Operation` → `{}`
  *   POST /environments/NAME/route          `RouteRequest` → `{ previousDigest? }`
  *   POST /environments/NAME/announce       `Operation` → `{}`
@@ -39,11 +40,8 @@ export type EdgeRequest = z.infer<typeof EdgeRequest>
 export const Operation = z.strictObject({ fence: z.number().int().nonnegative(), operationId: z.string().min(1).max(500) })
 export type Operation = z.infer<typeof Operation>
 
-/** How to start a release: everything is decided, nothing is looked up. */
-export const StageRequest = Operation.extend({
-  digest: Digest,
-  /** Traffic is taken off and all other instances are stopped before it starts. */
-  alone: z.boolean().default(false),
+/** How to start something of a release: everything is decided, nothing is looked up. */
+const Start = Operation.extend({
   /** The unpacked release, inside the directory of applications. */
   directory: z.string().startsWith('/'),
   /** Where it starts: that directory or one inside it. */
@@ -53,6 +51,16 @@ export const StageRequest = Operation.extend({
   env: z.record(z.string().regex(/^[^=\0]+$/), z.string()),
   /** Used when the keeper is root; absent: nobody. */
   user: z.strictObject({ uid: z.number().int().nonnegative(), gid: z.number().int().nonnegative() }).optional(),
+})
+
+/** A command that ends, with nothing of the applications touched. */
+export const CommandRequest = Start.extend({ timeoutMs: z.number().int().positive() })
+export type CommandRequest = z.infer<typeof CommandRequest>
+
+export const StageRequest = Start.extend({
+  digest: Digest,
+  /** Traffic is taken off and all other instances are stopped before it starts. */
+  alone: z.boolean().default(false),
 })
 export type StageRequest = z.input<typeof StageRequest>
 

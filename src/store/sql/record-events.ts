@@ -123,6 +123,6 @@ async function moveRun(
 
 function withItem(run: RunTable, item: UndoItem): UndoItem[] {
   const items = fromJson(run.undo)
-  const index = items.findIndex(({ step }) => step === item.step)
+  const index = items.findIndex(({ step, environment }) => step === item.step && environment === item.environment)
   return index === -1 ? [...items, item] : items.with(index, item)
 }

@@ -76,6 +76,19 @@ export function eventContract(open: OpenStoreUnderTest): void {
       ])
     })
 
+    test('keep the undo list of a group by environment', async () => {
+      const { runs, id } = await begin()
+      const item = (environment: string, status: UndoItem['status']): UndoItem => ({
+        step: 'ship',
+        environment,
+        does: 'x',
+        status,
+      })
+      const items = [item('eu', 'owed'), item('us', 'owed'), item('us', 'done')]
+      await runs.record(id, items.map((one, n) => makeEvent(n, { type: 'undo', item: one }))) // prettier-ignore
+      expect((await runs.find(id))?.undo).toEqual([item('eu', 'owed'), item('us', 'done')])
+    })
+
     test("keep the run's status, its start, its epoch and its undo list, by step", async () => {
       const { runs, id } = await begin()
       const item = (step: string, status: UndoItem['status']): UndoItem => ({ step, does: `undo ${step}`, status })

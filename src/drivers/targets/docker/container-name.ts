@@ -33,6 +33,15 @@ export function readName(name: string): { fence: number; gone: boolean } {
   return { fence: Number(/^f(\d+)$/.exec(fifth)?.[1] ?? 0), gone: false }
 }
 
+/** Of a container that runs a command of the operation of that number. */
+export function commandName(environment: string, fence: number): string {
+  return `belay.${environment}.command.f${String(fence)}`
+}
+
+export function readCommandName(name: string): number {
+  return Number(/\.command\.f(\d+)$/.exec(name)?.[1] ?? 0)
+}
+
 export function fenceVolume(environment: string, fence: number): string {
   return `belay.${environment}.f${String(fence)}`
 }

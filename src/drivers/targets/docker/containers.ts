@@ -86,7 +86,7 @@ export function describeEnd({
   overMemory,
   fault,
   memoryBytes,
-}: Container): string | undefined {
+}: Pick<Container, 'running' | 'fresh' | 'restarts' | 'exitCode' | 'overMemory' | 'fault' | 'memoryBytes'>): string | undefined {
   const times = `${String(restarts)} ${restarts === 1 ? 'time' : 'times'}`
   if (running) return restarts === 0 ? undefined : `ended and was started again by the engine, ${times} so far`
   if (fresh) return fault === '' ? 'was never started' : `was never started: ${fault}`

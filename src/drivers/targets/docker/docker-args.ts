@@ -12,6 +12,7 @@ export const labels = {
   address: 'belay.address',
   fence: 'belay.fence',
   image: 'belay.image',
+  command: 'belay.command',
 } as const
 
 /** Applications are told to listen on it. */
@@ -20,7 +21,7 @@ export const containerPort = 8080
 export const nobody = '65534:65534'
 export const graceSeconds = 10
 
-export interface ContainerSpec {
+interface CommonSpec {
   name: string
   /** HOST/NAME@DIGEST, already on the engine. */
   image: string
@@ -28,17 +29,43 @@ export interface ContainerSpec {
   user: string
   memoryBytes?: number
   pids: number
-  /** IP address and port where the engine publishes it. */
-  address: string
-  port: number
   /** Variables whose values the program takes from its own environment. */
   envNames: readonly string[]
   /** A file of the others. */
   envFile?: string
 }
 
+export interface ContainerSpec extends CommonSpec {
+  /** IP address and port where the engine publishes it. */
+  address: string
+  port: number
+}
+
 export function createArgs(spec: ContainerSpec): string[] {
-  const { memoryBytes, envFile } = spec
+  return [
+    ...commonArgs(spec),
+    ...['--publish', `${hostPart(spec.address)}:${String(spec.port)}:${String(containerPort)}`],
+    ...variableArgs(spec),
+    ...['--env', `PORT=${String(containerPort)}`, '--', spec.image],
+  ]
+}
+
+export interface CommandSpec extends CommonSpec {
+  /** Program and arguments, instead of the image's own. */
+  command: readonly string[]
+}
+
+export function createCommandArgs(spec: CommandSpec): string[] {
+  const [program = '', ...rest] = spec.command
+  return [...commonArgs(spec), ...variableArgs(spec), '--entrypoint', program, '--', spec.image, ...rest]
+}
+
+function variableArgs({ envFile, envNames }: CommonSpec): string[] {
+  return [...(envFile === undefined ? [] : ['--env-file', envFile]), ...envNames.flatMap((name) => ['--env', name])]
+}
+
+function commonArgs(spec: CommonSpec): string[] {
+  const { memoryBytes } = spec
   return [
     ...['container', 'create', '--pull', 'never', '--name', spec.name],
     ...pairs('--label', spec.labels),
@@ -48,10 +75,6 @@ export function createArgs(spec: ContainerSpec): string[] {
     ...(memoryBytes === undefined ? [] : ['--memory', String(memoryBytes), '--memory-swap', String(memoryBytes)]),
     ...['--pids-limit', String(spec.pids)],
     ...['--log-driver', 'json-file', '--log-opt', 'max-size=10m', '--log-opt', 'max-file=2'],
-    ...['--publish', `${hostPart(spec.address)}:${String(spec.port)}:${String(containerPort)}`],
-    ...(envFile === undefined ? [] : ['--env-file', envFile]),
-    ...spec.envNames.flatMap((name) => ['--env', name]),
-    ...['--env', `PORT=${String(containerPort)}`, '--', spec.image],
   ]
 }
 
@@ -89,6 +112,18 @@ const inspected = {
 export function inspectArgs(ids: readonly string[]): string[] {
   const fields = Object.entries(inspected).map(([name, value]) => `"${name}":{{json ${value}}}`)
   return ['container', 'inspect', '--format', `${mark}{${fields.join(',')}}`, '--', ...ids]
+}
+
+/** Containers of commands, by the name of their place. */
+export function listCommandsArgs(environment: string): string[] {
+  return ['container', 'ls', '--all', ...labelFilters({ [labels.command]: environment }), '--format', `${mark}{{.Names}}`]
+}
+
+export function inspectCommandArgs(name: string): string[] {
+  const { state, running, exitCode, overMemory, fault, memoryBytes } = inspected
+  const fields = Object.entries({ state, running, exitCode, overMemory, fault, memoryBytes })
+  const format = fields.map(([field, value]) => `"${field}":{{json ${value}}}`).join(',')
+  return ['container', 'inspect', '--format', `${mark}{${format}}`, '--', name]
 }
 
 export function renameArgs(from: string, to: string): string[] {

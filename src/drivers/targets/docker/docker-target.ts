@@ -17,7 +17,9 @@ import type { DockerEnvironment } from './docker-environment.ts'
 import { createDockerProgram, refusal, says, type DockerProgram } from './docker-program.ts'
 import { createEngineFence, type EngineFence } from './engine-fence.ts'
 import { createImages, type Images } from './images.ts'
+import { endOfLog, tailLines } from './log-tail.ts'
 import { putAway } from './put-away.ts'
+import { endOlderCommands, runCommand } from './run-command.ts'
 import { startInstances } from './start-instances.ts'
 
 export interface DockerTargetOptions {
@@ -35,9 +37,6 @@ export interface DockerTargetOptions {
   /** The environment's variables with the values of secrets, asked for at each stage and kept nowhere here. */
   resolveEnv(environment: string): Promise<Record<string, string>>
 }
-
-const tailLines = 200
-const tailBytes = 8_192
 
 /** One environment, and the means to act on it. */
 interface Room {
@@ -72,6 +71,14 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
     throw new BelayError({ code: 'not_found', message: `no environment ${environment} of containers here` })
   }
 
+  /** All that runs of the environment is this operation's from here on, and what older ones only wanted done is ended. */
+  async function claim({ docker, fence, atEngine }: Room, operation: Operation): Promise<Container[]> {
+    const own = atEngine(operation)
+    const containers = await fence.claim(own)
+    await endOlderCommands(docker, own)
+    return containers
+  }
+
   /**
    * Says the number to the keeper as well, without moving traffic: so an older `activate` that sleeps just before its switch
    * is refused there. Gives where traffic goes; no lower number can change that any more.
@@ -95,7 +102,7 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
 
   /** For a release that cannot run beside another. */
   async function makeWay(room: Room, operation: Operation, digest: string): Promise<void> {
-    const containers = await room.fence.claim(room.atEngine(operation))
+    const containers = await claim(room, operation)
     const { active } = await edge.view(operation.environment)
     if (active === digest) await announce(operation)
     else await edge.unroute(operation)
@@ -109,7 +116,7 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
     const url = `http://${hostPart(address)}:${String(container.port)}`
     if (exit === undefined) return { id, digest, url, running }
     const logs = await docker.run(logsArgs(id, tailLines))
-    return { id, digest, url, running, exit, tail: says.noContainer(logs) ? '' : endOf(logs.output) }
+    return { id, digest, url, running, exit, tail: says.noContainer(logs) ? '' : endOfLog(logs.output) }
   }
 
   return {
@@ -129,9 +136,9 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
 
     async stage(operation, release, { alone }) {
       const room = roomOf(operation.environment)
-      const { fence, images } = room
+      const { images } = room
       const own = room.atEngine(operation)
-      await fence.claim(own)
+      await claim(room, operation)
       // Before traffic is taken off: a pull may take minutes, and a secret may be missing.
       await images.ensure(own, release.image)
       const variables = splitVariables(await options.resolveEnv(operation.environment), env)
@@ -140,6 +147,17 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
       else await announce(operation)
       const ensureImage = () => images.ensure(own, release.image)
       await startInstances({ ...room, operation: own, release, directory, variables, ensureImage })
+    },
+
+    async runCommand(operation, release, command) {
+      const room = roomOf(operation.environment)
+      const { docker, fence, images, settings } = room
+      const own = room.atEngine(operation)
+      await claim(room, operation)
+      const image = await images.ensure(own, release.image)
+      const variables = splitVariables(await options.resolveEnv(operation.environment), env)
+      await announce(operation)
+      return runCommand({ docker, fence, operation: own, image, settings, directory, variables, command })
     },
 
     async listInstances(environment, digest) {
@@ -160,7 +178,7 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
     async activate(operation, digest) {
       const room = roomOf(operation.environment)
       const { environment, docker, settings, fence } = room
-      const all = await fence.claim(room.atEngine(operation))
+      const all = await claim(room, operation)
       const before = await edge.view(environment)
       // Done already, and answered from the keeper's record: whatever has died since is another matter.
       const isRouted = before.fence === operation.fence && before.active === digest && before.upstreams.length > 0
@@ -182,7 +200,7 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
 
     async retire(operation) {
       const room = roomOf(operation.environment)
-      const containers = await room.fence.claim(room.atEngine(operation))
+      const containers = await claim(room, operation)
       const serving = await announce(operation)
       const others = containers.filter(({ id, gone }) => gone || !serving.some((upstream) => upstream.id === id))
       await end(room, operation, others)
@@ -193,7 +211,7 @@ export function createDockerTarget(options: DockerTargetOptions): Target {
 
     async clear(operation) {
       const room = roomOf(operation.environment)
-      const containers = await room.fence.claim(room.atEngine(operation))
+      const containers = await claim(room, operation)
       await edge.unroute(operation)
       await end(room, operation, containers)
     },
@@ -224,12 +242,4 @@ function notAllRun({ environment, settings }: Room, digest: string, staged: read
     message: `${String(running)} of ${String(settings.instances)} instances of ${digest} run in ${environment}${how}`,
     hint: 'Stage the release again.',
   })
-}
-
-/** Whole lines: one cut in two may hold half a secret, which no mask would find. */
-function endOf(output: Buffer): string {
-  if (output.length <= tailBytes) return output.toString('utf8')
-  const end = output.subarray(output.length - tailBytes)
-  const firstBreak = end.indexOf('\n')
-  return firstBreak === -1 ? '' : end.subarray(firstBreak + 1).toString('utf8')
 }

@@ -5,7 +5,7 @@ import { BelayError } from '../../../domain/errors.ts'
 import type { Image } from '../../../domain/step.ts'
 import { createRegistryClient } from '../../../registry/create-registry-client.ts'
 import type { RegistryAccess, RegistryClient } from '../../../registry/registry.ts'
-import { Activated, createEnvironmentsClient, type EdgePlace, KeeperInstance } from '../keeper-client.ts'
+import { Activated, CommandEnd, createEnvironmentsClient, type EdgePlace, KeeperInstance } from '../keeper-client.ts'
 import type { Instance, Target } from '../target.ts'
 import { hostCommand, hostWorkingDirectory } from './app-command.ts'
 import { readImage } from './image-layout.ts'
@@ -51,6 +51,21 @@ export function createProcessTarget(options: ProcessTargetOptions): Target {
     await ensurePulled({ connect, name: repository.split('/').slice(1).join('/'), digest, layout })
   }
 
+  /** The image on this disk, and how anything of it is started. */
+  async function unpack(environment: string, image: Image) {
+    const layout = `${options.images}/${image.repository}`
+    if (image.registry !== undefined) await pull(image.registry, image, layout)
+    const { command, env, user, workingDirectory, layers } = await readImage(layout, image.digest)
+    const directory = await unpackImage({ layout, digest: image.digest, layers, directory: appsOf(environment) })
+    const place = {
+      directory,
+      workingDirectory: hostWorkingDirectory(workingDirectory, directory),
+      env: { ...withoutPath(env), ...(await options.resolveEnv(environment)) },
+      ...(user === undefined ? {} : { user }),
+    }
+    return { place, command }
+  }
+
   return {
     kind: 'process',
 
@@ -61,20 +76,18 @@ export function createProcessTarget(options: ProcessTargetOptions): Target {
     },
 
     async stage(operation, { image }, { alone }) {
-      const layout = `${options.images}/${image.repository}`
-      if (image.registry !== undefined) await pull(image.registry, image, layout)
-      const { command, env, user, workingDirectory, layers } = await readImage(layout, image.digest)
-      const directory = await unpackImage({ layout, digest: image.digest, layers, directory: appsOf(operation.environment) })
+      const { place, command } = await unpack(operation.environment, image)
       await openEdge(operation.environment)
       await carryOut(KeeperInstance, 'stage', operation, {
-        digest: image.digest,
-        alone,
-        directory,
-        workingDirectory: hostWorkingDirectory(workingDirectory, directory),
-        command: hostCommand(command, directory),
-        env: { ...withoutPath(env), ...(await options.resolveEnv(operation.environment)) },
-        ...(user === undefined ? {} : { user }),
+        ...{ digest: image.digest, alone, ...place },
+        command: hostCommand(command, place.directory),
       })
+    },
+
+    async runCommand(operation, { image }, { command, timeoutMs }) {
+      const { place } = await unpack(operation.environment, image)
+      const request = { ...place, command: hostCommand(command, place.directory), timeoutMs }
+      return carryOut(CommandEnd, 'command', operation, request, timeoutMs)
     },
 
     async listInstances(environment, digest) {
