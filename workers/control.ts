@@ -85,7 +85,7 @@ async function listWorkflows(store: Store): Promise<string[]> {
   const [runs, environments] = await Promise.all([store.runs.listOpen(), store.environments.list()])
   return [
     ...environments.map(({ name }) => environmentWorkflowId(name)),
-    ...runs.map(({ id }) => runWorkflowId(id)),
-    ...runs.map(({ id }) => recoveryWorkflowId(id)),
+    ...runs.map(({ id, round }) => runWorkflowId(id, round)),
+    ...runs.map(({ id, round }) => recoveryWorkflowId(id, round)),
   ]
 }

@@ -79,21 +79,21 @@ export async function lookAfterAll(options: Omit<JanitorOptions, 'intervalMs'>, 
 }
 
 /** An open row whose workflow is closed: whatever had happened to it, it cannot end by itself any more. */
-async function ensureRun({ store, client, log }: Omit<JanitorOptions, 'intervalMs'>, { id }: Run): Promise<void> {
-  const workflow = await findWorkflow(client, runWorkflowId(id))
+async function ensureRun({ store, client, log }: Omit<JanitorOptions, 'intervalMs'>, { id, round }: Run): Promise<void> {
+  const workflow = await findWorkflow(client, runWorkflowId(id, round))
   if (workflow?.status.name === 'RUNNING') return
   if (workflow !== undefined && workflow.memo?.['store'] !== store.id) return
-  const before = await findWorkflow(client, recoveryWorkflowId(id))
+  const before = await findWorkflow(client, recoveryWorkflowId(id, round))
   if (before?.status.name === 'RUNNING') return
   // It may have ended by itself while we asked.
   const run = await store.runs.find(id)
-  if (run === undefined || isEndedRun(run.status)) return
-  const input: RecoveryInput = { run: RunIdentity.parse(run), ...(before === undefined ? {} : { previous: before.runId }) }
+  if (run === undefined || isEndedRun(run.status) || run.round !== round) return
+  const input: RecoveryInput = { run: RunIdentity.parse(run), round, ...(before === undefined ? {} : { previous: before.runId }) }
   const memo: RunMemo = { store: store.id }
   const isNew = await startOnce(() =>
     client.workflow.start('recovery', {
       taskQueue: taskQueues.control,
-      workflowId: recoveryWorkflowId(id),
+      workflowId: recoveryWorkflowId(id, round),
       // One that was itself ended from outside is begun again.
       workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
       workflowTaskTimeout,

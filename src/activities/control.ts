@@ -12,6 +12,7 @@ import type { KnownRunner } from '../store/store.ts'
 import { compileRun } from './compile-run.ts'
 import { cutLogs } from './cut-logs.ts'
 import { guarded } from './guarded.ts'
+import { loadResume } from './load-resume.ts'
 import { readRemains, type RemainsDeps } from './read-remains.ts'
 
 export interface ControlDeps extends RemainsDeps {
@@ -22,8 +23,10 @@ export interface ControlDeps extends RemainsDeps {
 /** Bookkeeping: how workflows reach the store and each other. */
 export function createControlActivities(deps: ControlDeps): ControlActivities {
   const { store, client } = deps
+  const roundOf = async (runId: string): Promise<number> => (await store.runs.find(runId))?.round ?? 0
   return guarded<ControlActivities>({
     compileRun: (input) => compileRun(deps, input),
+    loadResume: (input) => loadResume(store, input),
     recordRunEvents: ({ runId, events }) => store.runs.record(runId, events),
     finishRun: ({ runId, ending, events }) => store.runs.finish(runId, ending, events),
     async isRunnerActive({ runner }) {
@@ -67,12 +70,14 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     },
     async answerRun({ runId, answer }) {
       // Whichever of the two is open: a recovery takes the run's place.
-      for (const workflowId of [runWorkflowId(runId), recoveryWorkflowId(runId)]) {
+      const round = await roundOf(runId)
+      for (const workflowId of [runWorkflowId(runId, round), recoveryWorkflowId(runId, round)]) {
         if (await isTaken(client.workflow.getHandle(workflowId).signal(answerSignal, answer))) return
       }
     },
     async isRunOpen({ runId }) {
-      const description = await unlessClosed(client.workflow.getHandle(runWorkflowId(runId)).describe())
+      const workflowId = runWorkflowId(runId, await roundOf(runId))
+      const description = await unlessClosed(client.workflow.getHandle(workflowId).describe())
       return description?.status.name === 'RUNNING'
     },
     readRemains: (input) => readRemains(deps, input),

@@ -30,13 +30,14 @@ const answerMs = 10_000
 /** After so many tries a workflow that does not answer counts as one that cannot: its history is gone, or does not replay. */
 const mostTries = 6
 
-export async function readRemains(deps: RemainsDeps, { run, previous }: RecoveryInput): Promise<ReadRemains> {
+export async function readRemains(deps: RemainsDeps, input: RecoveryInput): Promise<ReadRemains> {
+  const { run } = input
   const { store, client } = deps
   const row = await store.runs.find(run.id)
   if (row === undefined) throw new BelayError({ code: 'not_found', message: `there is no run ${run.id}` })
   const [closed, asked, rows] = await Promise.all([
-    describeEnd(client, run.id, previous),
-    askWorkflows(client, run.id, previous),
+    describeEnd(client, input),
+    askWorkflows(client, input),
     store.runs.steps(run.id),
   ])
   const planDigest = asked?.remains.planDigest ?? row.planDigest
@@ -60,15 +61,14 @@ export async function readRemains(deps: RemainsDeps, { run, previous }: Recovery
 /** The newest recovery that had come far enough to know, else the run itself. */
 async function askWorkflows(
   client: Client,
-  runId: string,
-  previous: string | undefined,
+  { run, round, previous }: RecoveryInput,
 ): Promise<Pick<ReadRemains, 'remains' | 'from'> | undefined> {
   for (let before = previous; before !== undefined;) {
-    const answer = await ask(client, recoveryWorkflowId(runId), before)
+    const answer = await ask(client, recoveryWorkflowId(run.id, round), before)
     if (answer?.type === 'remains') return { from: 'recovery', remains: answer.remains }
     before = answer?.previous
   }
-  const answer = await ask(client, runWorkflowId(runId))
+  const answer = await ask(client, runWorkflowId(run.id, round))
   return answer?.type === 'remains' ? { from: 'run', remains: answer.remains } : undefined
 }
 
@@ -96,14 +96,13 @@ const closeEvent = 2
 
 async function describeEnd(
   client: Client,
-  runId: string,
-  previous: string | undefined,
+  { run, round, previous }: RecoveryInput,
 ): Promise<Pick<ReadRemains, 'how' | 'closedAt'>> {
-  const [run, recovery] = await Promise.all([
-    describeClosed(client, runWorkflowId(runId)),
-    previous === undefined ? undefined : describeClosed(client, recoveryWorkflowId(runId), previous),
+  const [own, recovery] = await Promise.all([
+    describeClosed(client, runWorkflowId(run.id, round)),
+    previous === undefined ? undefined : describeClosed(client, recoveryWorkflowId(run.id, round), previous),
   ])
-  const { how = 'Temporal does not know it any more', closedAt = Date.now() } = run ?? {}
+  const { how = 'Temporal does not know it any more', closedAt = Date.now() } = own ?? {}
   // What a recovery had begun may go on after it, too.
   return { how, closedAt: Math.max(closedAt, recovery?.closedAt ?? 0) }
 }

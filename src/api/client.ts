@@ -15,7 +15,14 @@ import { follow, type FollowOptions } from './follow.ts'
 import { LogChunk, LogStreamEnd, type LogQuery } from './log-schemas.ts'
 import type { PageQuery } from './pages.ts'
 import { routes, type Route } from './routes.ts'
-import { RunStreamEnd, type CancelRun, type RunListQuery, type SettleRunUndo, type StartRun } from './run-schemas.ts'
+import {
+  RunStreamEnd,
+  type CancelRun,
+  type RetryRun,
+  type RunListQuery,
+  type SettleRunUndo,
+  type StartRun,
+} from './run-schemas.ts'
 import type { CreateToken } from './token-schemas.ts'
 import { createTransport, reach, type ClientOptions, type RequestOptions } from './transport.ts'
 
@@ -60,6 +67,8 @@ export function createClient(options: ClientOptions) {
     getRun: (run: RunRef) => call(routes.getRun, addressOf(run)),
     startRun: (body: StartRun, idempotencyKey?: string) => call(routes.startRun, { body, idempotencyKey }),
     cancelRun: (run: RunRef, body: CancelRun = {}) => call(routes.cancelRun, { ...addressOf(run), body }),
+    retryRun: (run: RunRef, body: RetryRun = {}, idempotencyKey?: string) =>
+      call(routes.retryRun, { ...addressOf(run), body, idempotencyKey }),
     settleUndo: (run: RunRef, body: SettleRunUndo, idempotencyKey?: string) =>
       call(routes.settleUndo, { ...addressOf(run), body, idempotencyKey }),
     listRunEvents: (run: RunRef, query: { after?: number; limit?: number } = {}) =>

@@ -25,6 +25,7 @@ import {
   CancelRun,
   EventPage,
   EventsQuery,
+  RetryRun,
   RunDetail,
   RunListQuery,
   RunPage,
@@ -90,6 +91,18 @@ export const routes = {
     body: CancelRun,
     status: 202,
     response: RunView,
+  },
+  /** A run that has ended badly goes on, in the same record. */
+  retryRun: {
+    method: 'POST',
+    path: '/api/v1/runs/:id/retry',
+    access: 'operator',
+    params: RunParams,
+    query: RunQuery,
+    body: RetryRun,
+    status: 202,
+    response: RunView,
+    idempotent: true,
   },
   /** The way out of `rollback_blocked`: its undo is tried again or given up. */
   settleUndo: {

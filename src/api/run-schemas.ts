@@ -16,6 +16,8 @@ export const RunView = RunIdentity.extend({
   endedAt: z.number().optional(),
   /** The undo stack, in the order in which it was owed. */
   undo: z.array(UndoItem),
+  /** How often it was gone on with after its end. */
+  round: z.number().int().nonnegative(),
   url: z.string(),
 })
 export type RunView = z.infer<typeof RunView>
@@ -74,6 +76,13 @@ export type StartRun = z.infer<typeof StartRun>
 
 export const CancelRun = z.strictObject({ reason: z.string().max(500).optional() })
 export type CancelRun = z.infer<typeof CancelRun>
+
+/** A person goes on with a run that has ended; with `from` that step is done again in any case, and all that follow from it. */
+export const RetryRun = z.strictObject({
+  from: z.string().min(1).max(200).optional(),
+  reason: z.string().trim().min(1).max(500).optional(),
+})
+export type RetryRun = z.infer<typeof RetryRun>
 
 /** A person settles the undo that a run is blocked at; with `step` only if it is that step's. */
 export const SettleRunUndo = z

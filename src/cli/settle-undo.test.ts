@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openFrontDoor, startPlannedRun, type FrontDoor } from '../../test/helpers/front-door.ts'
+import { until } from '../../test/helpers/until.ts'
 import type { RunEvent, RunEventBody } from '../domain/run-event.ts'
 import type { RunEnd } from '../domain/run.ts'
 import { settleUndo, type SettleUndo } from '../domain/settle-undo.ts'
@@ -99,14 +100,33 @@ describe('retry', () => {
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('what is blocked is the undo of "two"') as string })
   })
 
-  test('of a run that is not blocked is exit 2', async () => {
+  test("of a step's undo, of a run that is not blocked, is exit 2", async () => {
     door.orchestrator.settleUndo = () => Promise.resolve(undefined)
     await ends('succeeded')()
-    const { code, err } = await belay('retry', '1')
+    const { code, err } = await belay('retry', '1', '--step', 'two')
     expect({ code, err }).toEqual({
       code: 2,
-      err: expect.stringContaining('not yet: only a blocked undo can be retried') as string,
+      err: expect.stringContaining('it is not blocked at an undo') as string,
     })
+  })
+
+  test('of a run that has ended badly goes on with it, from a step if one is named, and exits as its end says', async () => {
+    await ends('failed')()
+    const going = belay('retry', '1', '--from', 'build', '--reason', 'again')
+    const resumed = await until('it goes on', async () => {
+      const seen = await door.store.runs.find(run.id)
+      return seen?.round === 1 ? seen : undefined
+    })
+    expect(resumed.reason).toBe('retried by operator from "build": again')
+    await door.store.runs.finish(run.id, { status: 'rolled_back', at: 3, round: 1 }, [])
+    const { code, out } = await going
+    expect({ code, out }).toEqual({ code: 3, out: expect.stringMatching(/^run 1 goes on {2}.*run 1 rolled_back\n$/s) as string })
+  })
+
+  test('of a run that has succeeded is exit 2, and --from with --step is, too', async () => {
+    await ends('succeeded')()
+    expect(await belay('retry', '1')).toMatchObject({ code: 2, err: expect.stringContaining('run 1 has succeeded') as string })
+    expect(await belay('retry', '1', '--from', 'build', '--step', 'two')).toMatchObject({ code: 2 })
   })
 
   test('--detach waits for nothing; --json has the run and what will happen', async () => {

@@ -10,7 +10,7 @@ import type { RunEnding, RunEvent } from '../domain/run-event.ts'
 import type { RunIdentity } from '../domain/run.ts'
 import type { Artifact, Outcome, StepResult } from '../domain/step.ts'
 import type { EnvironmentMessage } from './environment-workflow.ts'
-import type { RecoveryInput, RepositoryRef, RunRemains } from './run-workflow.ts'
+import type { RecoveryInput, RepositoryRef, Resume, RunRemains } from './run-workflow.ts'
 
 // --- control ---------------------------------------------------------------------------------------------------------
 
@@ -31,9 +31,23 @@ export interface CompileInput {
 export type CompileResult =
   { type: 'planned'; plan: Plan; planDigest: string } | { type: 'skipped'; reason: string } | { type: 'invalid'; reason: string }
 
+export interface LoadResume {
+  runId: string
+  resume: Resume
+}
+
+export interface Resumed {
+  plan?: Plan
+  planDigest?: string
+  /** Of all attempts; of a step that is done again one more, which makes its next attempt ready. */
+  outcomes: Outcome[]
+}
+
 export interface ControlActivities {
   /** Compiles the run's pipeline, stores the Plan, inserts run rows for further matches. Twice: the same answer. */
   compileRun(input: CompileInput): Promise<CompileResult>
+  /** With what a run goes on after an end; without a plan it never had one, and begins at its beginning. */
+  loadResume(input: LoadResume): Promise<Resumed>
   /** Writes run events, step rows with them. Idempotent by (source, epoch, n). */
   recordRunEvents(input: { runId: string; events: RunEvent[] }): Promise<void>
   /** The run's last write: its end and the last events, in one transaction. Retried for as long as it takes. */

@@ -10,6 +10,17 @@ import { defineQuery, defineSignal, defineUpdate } from './messages.ts'
 export interface RunInput {
   run: RunIdentity
   repository: RepositoryRef
+  /** It goes on after an end. */
+  resume?: Resume
+}
+
+export interface Resume {
+  /** From 1: which time it is. */
+  round: number
+  /** The highest under which work was done before. */
+  epoch: number
+  /** This step is done again in any case, and all that follow from it. */
+  from?: string
 }
 
 /** How a runner gets at a repository: the URL, and nothing secret. */
@@ -102,6 +113,8 @@ export const runRemainsQuery = defineQuery<RunRemainsAnswer>('remains')
 /** Argument of the workflow `recovery`. Its memo is `RunMemo`; it takes the messages of the run, and ends like it. */
 export interface RecoveryInput {
   run: RunIdentity
+  /** Of the run, if it had gone on after an end. */
+  round?: number
   /** Temporal's run id of the recovery before this one, which was ended from outside, too. */
   previous?: string
 }

@@ -79,5 +79,7 @@ export const RunEnding = z.object({
   status: z.union([RunEnd, z.literal('rollback_blocked')]),
   reason: z.string().optional(),
   at: z.number(),
+  /** Of the run, counted from 0: each time it goes on after an end is one. */
+  round: z.number().int().nonnegative().optional(),
 })
 export type RunEnding = z.infer<typeof RunEnding>

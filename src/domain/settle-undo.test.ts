@@ -28,7 +28,7 @@ describe('a blocked undo', () => {
   })
 
   it.each(runStatuses.filter((status) => status !== 'rollback_blocked'))('is none in a run that is %s', (status) => {
-    const refusal = { code: 'conflict', message: `run 5 is ${status}; not yet: only a blocked undo can be retried` }
+    const refusal = { code: 'conflict', message: `run 5 is ${status}: it is not blocked at an undo` }
     expect(() => settleUndo({ action: 'retry' }, { ...blocked, status })).toThrow(expect.objectContaining(refusal))
   })
 

@@ -45,10 +45,9 @@ export function settleUndo({ action, step }: Pick<SettleUndo, 'action' | 'step'>
   const [first, ...others] = standing.status === 'rollback_blocked' ? standing.blocked : []
   const name = `run ${String(standing.number)}`
   if (first === undefined) {
-    const verb = action === 'retry' ? 'retried' : 'skipped'
     throw new BelayError({
       code: 'conflict',
-      message: `${name} is ${standing.status}; not yet: only a blocked undo can be ${verb}`,
+      message: `${name} is ${standing.status}: it is not blocked at an undo`,
       hint: `\`belay show ${String(standing.number)}\` says how it stands.`,
     })
   }

@@ -122,10 +122,10 @@ describe('cancel', () => {
   test('of a workflow that is not there, or is closed, is delivered', async () => {
     const run = await startPlannedRun(door.store)
     const request = { actor: { id: 'belay', name: 'belay' } }
-    await expect(door.orchestrator.cancelRun(run.id, request)).resolves.toBeUndefined()
+    await expect(door.orchestrator.cancelRun(run, request)).resolves.toBeUndefined()
     await door.orchestrator.startRun({ run, repository: { project: 'shop', url: 'https://git.example/x.git' } })
     await client.workflow.getHandle(runWorkflowId(run.id)).terminate()
-    await expect(door.orchestrator.cancelRun(run.id, request)).resolves.toBeUndefined()
+    await expect(door.orchestrator.cancelRun(run, request)).resolves.toBeUndefined()
   })
 })
 

@@ -86,18 +86,18 @@ async function carry(deps: DispatcherDeps, command: Command): Promise<void> {
 async function deliver(deps: DispatcherDeps, command: Command): Promise<void> {
   const run = await deps.store.runs.find(command.runId)
   if (run === undefined) throw new BelayError({ code: 'internal', message: 'the command names a run that is not there' })
-  if (isEndedRun(run.status)) return
+  if (isEndedRun(run.status) || command.round !== run.round) return
   if (command.kind === 'start') {
-    await startRun(deps, run)
+    await startRun(deps, run, command.from)
     return
   }
   const { actor = { id: 'belay', name: 'belay' }, reason } = command
   faultPoint('dispatcher.cancel')
-  await deps.orchestrator.cancelRun(run.id, { actor, ...(reason === undefined ? {} : { reason }) })
+  await deps.orchestrator.cancelRun(run, { actor, ...(reason === undefined ? {} : { reason }) })
   faultPoint('dispatcher.cancelled')
 }
 
-async function startRun(deps: DispatcherDeps, run: Run): Promise<void> {
+async function startRun(deps: DispatcherDeps, run: Run, from: string | undefined): Promise<void> {
   const { config, orchestrator } = deps
   const project = Object.hasOwn(config.projects, run.project) ? config.projects[run.project] : undefined
   if (project === undefined) {
@@ -106,7 +106,9 @@ async function startRun(deps: DispatcherDeps, run: Run): Promise<void> {
   }
   const repository = { project: run.project, url: project.repository }
   faultPoint('dispatcher.start')
-  const started = await orchestrator.startRun({ run: RunIdentity.parse(run), repository })
+  const { round, epoch } = run
+  const resume = round === 0 ? {} : { resume: { round, epoch, ...(from === undefined ? {} : { from }) } }
+  const started = await orchestrator.startRun({ run: RunIdentity.parse(run), repository, ...resume })
   faultPoint('dispatcher.started')
   if (started === 'foreign') await endErrored(deps, run, 'Temporal has a workflow of this id that another store started')
 }
@@ -114,7 +116,13 @@ async function startRun(deps: DispatcherDeps, run: Run): Promise<void> {
 /** The run's one write without a workflow: none will ever be there to say how it ended. */
 async function endErrored({ store, log }: DispatcherDeps, run: Run, reason: string): Promise<void> {
   const at = Date.now()
-  const event = { source: 'server', epoch: 0, n: 0, at, body: { type: 'run' as const, status: 'errored' as const, reason } }
-  await store.runs.finish(run.id, { status: 'errored', reason, at }, [event])
+  const event = {
+    source: 'server',
+    epoch: run.round,
+    n: 0,
+    at,
+    body: { type: 'run' as const, status: 'errored' as const, reason },
+  }
+  await store.runs.finish(run.id, { status: 'errored', reason, at, round: run.round }, [event])
   log.error({ run: run.id, project: run.project, reason }, 'run ended without a workflow')
 }

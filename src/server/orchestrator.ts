@@ -37,14 +37,20 @@ export interface OrchestratorOptions {
   mayCall?: () => Promise<void>
 }
 
+/** A run, and which time it goes on. */
+export interface RunPlace {
+  id: string
+  round: number
+}
+
 /** All calls throw `unavailable` (retryable) if Temporal does not answer in time; each may be repeated. */
 export interface Orchestrator {
   /** Twice is once. `foreign`: a workflow of that id is there which is not ours. */
   startRun(input: RunInput): Promise<'started' | 'foreign'>
   /** Also of one that is being recovered. A run that has ended, or is not there, needs no cancel. */
-  cancelRun(runId: string, request: CancelRequest): Promise<void>
+  cancelRun(run: RunPlace, request: CancelRequest): Promise<void>
   /** What will happen to the undo that the run is blocked at; the same id again is the same one. Undefined: no workflow goes on. */
-  settleUndo(runId: string, request: SettleUndo): Promise<SettledUndo | undefined>
+  settleUndo(run: RunPlace, request: SettleUndo): Promise<SettledUndo | undefined>
   /** Queues a person's rollback or deployment at the environment, whose answer it returns; the same id again is the same one. */
   rollBack(request: RollbackRequest): Promise<PersonAccepted>
   /** Adds or takes away a freeze window; the same id again is the same one. */
@@ -73,8 +79,8 @@ export function createOrchestrator(options: OrchestratorOptions): Orchestrator {
   }
 
   /** The run's own workflow or, if that is closed, the one that recovers it. Undefined: neither is open. */
-  async function askOpen<T>(runId: string, ask: (handle: WorkflowHandle) => Promise<T>): Promise<T | undefined> {
-    for (const workflowId of [runWorkflowId(runId), recoveryWorkflowId(runId)]) {
+  async function askOpen<T>({ id, round }: RunPlace, ask: (handle: WorkflowHandle) => Promise<T>): Promise<T | undefined> {
+    for (const workflowId of [runWorkflowId(id, round), recoveryWorkflowId(id, round)]) {
       try {
         return await ask(client.workflow.getHandle(workflowId))
       } catch (error) {
@@ -84,8 +90,8 @@ export function createOrchestrator(options: OrchestratorOptions): Orchestrator {
     return undefined
   }
 
-  async function isOurs(runId: string): Promise<boolean> {
-    const { memo } = await client.workflow.getHandle(runWorkflowId(runId)).describe()
+  async function isOurs(workflowId: string): Promise<boolean> {
+    const { memo } = await client.workflow.getHandle(workflowId).describe()
     return memo?.['store'] === storeId
   }
 
@@ -114,10 +120,11 @@ export function createOrchestrator(options: OrchestratorOptions): Orchestrator {
     startRun: (input) =>
       within(deadlinesMs.command, async () => {
         const memo: RunMemo = { store: storeId }
+        const workflowId = runWorkflowId(input.run.id, input.resume?.round)
         try {
           await client.workflow.start('run', {
             taskQueue: taskQueues.control,
-            workflowId: runWorkflowId(input.run.id),
+            workflowId,
             workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
             workflowTaskTimeout,
             memo: { ...memo },
@@ -126,20 +133,20 @@ export function createOrchestrator(options: OrchestratorOptions): Orchestrator {
           return 'started'
         } catch (error) {
           if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
-          return (await isOurs(input.run.id)) ? 'started' : 'foreign'
+          return (await isOurs(workflowId)) ? 'started' : 'foreign'
         }
       }),
 
-    cancelRun: (runId, request) =>
+    cancelRun: (run, request) =>
       within(deadlinesMs.command, async () => {
-        await askOpen(runId, async (handle) => {
+        await askOpen(run, async (handle) => {
           await handle.signal(cancelSignal, request)
         })
       }),
 
-    settleUndo: (runId, request) =>
+    settleUndo: (run, request) =>
       within(deadlinesMs.person, () =>
-        askOpen(runId, (handle) => handle.executeUpdate(settleUndoUpdate, { args: [request], updateId: request.id })),
+        askOpen(run, (handle) => handle.executeUpdate(settleUndoUpdate, { args: [request], updateId: request.id })),
       ),
 
     rollBack: (request) => askEnvironment(personUpdate, request),

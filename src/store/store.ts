@@ -58,9 +58,13 @@ export interface Command {
   id: number
   runId: string
   kind: 'start' | 'cancel'
-  /** Of a cancel: who and why. */
+  /** Of a cancel, or of a start that goes on after an end: who and why. */
   actor?: Actor
   reason?: string
+  /** Of the run that it is for; if the run has another by now, it is void. */
+  round: number
+  /** Of a start that goes on: this step is done again in any case. */
+  from?: string
   /** How often it was tried. */
   attempts: number
 }
@@ -92,6 +96,8 @@ export interface Run extends RunIdentity {
   /** Highest epoch a workspace of this run was given out under. */
   epoch: number
   undo: UndoItem[]
+  /** How often it was gone on with after its end. */
+  round: number
 }
 
 /** The newest state of one attempt of a step. */
@@ -112,6 +118,11 @@ export interface RunStore {
   startSiblings(input: { runId: string; pipelines: string[] }): Promise<void>
   /** A `cancel` command. A run not yet carried to Temporal ends here, without a workflow. Ended: nothing happens. */
   cancel(input: { runId: string; actor: Actor; reason?: string }): Promise<Run>
+  /**
+   * An ended run goes on in its own record: queued again in the next round, with a `start` command; steps, events, logs stay.
+   * Not ended, or ended well: `conflict`. The same key again changes nothing.
+   */
+  resume(input: { runId: string; from?: string; actor: Actor; reason?: string; key: string }): Promise<Run>
   find(runId: string): Promise<Run | undefined>
   findByNumber(project: string, number: number): Promise<Run | undefined>
   list(input: PageRequest & RunFilter): Promise<Page<Run>>
@@ -129,7 +140,10 @@ export interface RunStore {
    * epoch, in one transaction. An event whose (source, epoch, n) is known, and a step change that moves nothing, are dropped.
    */
   record(runId: string, events: RunEvent[]): Promise<void>
-  /** The last write: events, status, reason, end. After it `record` only adds events, and changes nothing else. */
+  /**
+   * The last write of a round: events, status, reason, end. After it `record` only adds events, and changes nothing else. In a
+   * later round only the events are written.
+   */
   finish(runId: string, ending: RunEnding, events: RunEvent[]): Promise<void>
   events(runId: string, input: { after: number; limit: number }): Promise<StoredRunEvent[]>
   /** Resolves when there may be events after `after`: at once after a write, else after `timeoutMs`. */
@@ -343,6 +357,8 @@ export interface CommitStatusNews {
   pipeline?: string
   status: RunStatus
   reason?: string
+  /** Absent: the first. */
+  round?: number
 }
 
 /**

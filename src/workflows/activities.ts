@@ -27,7 +27,14 @@ export const reading = proxyActivities<Pick<ControlActivities, 'readRemains'>>({
 export const inline = proxyLocalActivities<
   Pick<
     ControlActivities,
-    'compileRun' | 'isRunnerActive' | 'findRunner' | 'noteHolder' | 'takeFence' | 'recordEnvironment' | 'findFreeze'
+    | 'compileRun'
+    | 'loadResume'
+    | 'isRunnerActive'
+    | 'findRunner'
+    | 'noteHolder'
+    | 'takeFence'
+    | 'recordEnvironment'
+    | 'findFreeze'
   >
 >({
   startToCloseTimeout: '5s',

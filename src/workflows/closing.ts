@@ -24,13 +24,15 @@ export interface Closing {
 
 export interface ClosingDeps {
   run: { id: string; number: number }
+  /** Of the run: which time it goes on after an end. */
+  round: number
   news: News
   undo: UndoStack
   workspace: Pick<Workspace, 'close'>
 }
 
 /** Takes the updates of people from the beginning, so that they are refused and not left waiting. */
-export function createClosing({ run, news, undo, workspace }: ClosingDeps): Closing {
+export function createClosing({ run, round, news, undo, workspace }: ClosingDeps): Closing {
   let status: RunStatus = 'running'
   const state: ClosingState = {
     phase: 'working',
@@ -40,7 +42,7 @@ export function createClosing({ run, news, undo, workspace }: ClosingDeps): Clos
   const settling = createSettling({ number: run.number, undo, workspace, status: () => status, say })
 
   async function report(ended: RunEnd | 'rollback_blocked', because: string | undefined): Promise<void> {
-    const ending = { status: ended, at: Date.now(), ...(because === undefined ? {} : { reason: because }) }
+    const ending = { status: ended, at: Date.now(), round, ...(because === undefined ? {} : { reason: because }) }
     await bookkeeping.finishRun({ runId: run.id, ending, events: await news.drain() })
   }
 

@@ -224,7 +224,7 @@ function requestOf(
   step: DeployStep,
   { environment, attempt }: { environment: string; attempt: number },
 ): DeployRequest {
-  const { run } = context.input
+  const { run, resume } = context.input
   const { environments: _group, atOnce: _pace, ...deploy } = step.deploy
   return {
     id: requestIdOf(context, step.id, environment, attempt),
@@ -234,7 +234,7 @@ function requestOf(
     deploy: { ...deploy, environment },
     ref: run.trigger.ref,
     sequence: run.sequence,
-    forced: run.trigger.event === 'manual',
+    forced: run.trigger.event === 'manual' || resume !== undefined,
   }
 }
 

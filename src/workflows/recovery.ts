@@ -40,14 +40,14 @@ export function recovery(input: RecoveryInput): Promise<RunResult> {
 
 async function recover(input: RecoveryInput): Promise<RunResult> {
   const movesOn = patched('take-over')
-  const { run, previous } = input
+  const { run, round = 0, previous } = input
   const news = createNews({ runId: run.id, source: `recovery/${workflowInfo().runId}`, epoch: 0 })
   const undo = createUndoStack(news)
   const answers = createAnswers()
   // Known once what is left of the run has been read.
   const going: { workspace?: Workspace; parts?: RunParts } = {}
   let cancel: CancelRequest | undefined
-  const closing = createClosing({ run, news, undo, workspace: { close: async () => going.workspace?.close() } })
+  const closing = createClosing({ run, round, news, undo, workspace: { close: async () => going.workspace?.close() } })
 
   setHandler(answerSignal, answers.receive)
   setHandler(cancelSignal, (request) => {

@@ -14,14 +14,15 @@ export async function releaseStep(
 ): Promise<void> {
   const startedAt = Date.now()
   const base = { step: step.id, attempt, epoch: 0, startedAt }
-  const { run } = context.input
+  const { run, resume } = context.input
   const latest = latestOutcomes(context.outcomes)
   const from = step.release.from.map((id) => ({ step: id, result: latest.get(id)?.result ?? {} }))
   try {
     const release = await CancellationScope.nonCancellable(() =>
       bookkeeping.createRelease({
         runId: run.id,
-        step: step.id,
+        // What is done again is another release.
+        step: resume === undefined ? step.id : `${step.id}~${String(resume.round)}`,
         project: run.project,
         sha: run.trigger.sha,
         from,

@@ -1,6 +1,6 @@
 import type { RunInput } from '../contract/run-workflow.ts'
 import { keepFirstArtifacts, loseOutcomes, type LostWorkspace } from '../domain/lost-workspace.ts'
-import { mergeOutcomes } from '../domain/outcome.ts'
+import { isFinal, latestOutcomes, mergeOutcomes } from '../domain/outcome.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
 import type { Answers } from './answers.ts'
@@ -30,8 +30,12 @@ export interface RunContext {
   lose(workspace: LostWorkspace): void
 }
 
-export function createRunContext(parts: Omit<RunContext, 'outcomes' | 'interruptions' | 'record' | 'lose' | 'hold'>): RunContext {
-  let outcomes: Outcome[] = []
+/** `earlier`: outcomes of the rounds before, which people know already. */
+export function createRunContext(
+  parts: Omit<RunContext, 'outcomes' | 'interruptions' | 'record' | 'lose' | 'hold'>,
+  earlier: readonly Outcome[] = [],
+): RunContext {
+  let outcomes: Outcome[] = [...earlier]
   let lost: LostWorkspace | undefined
 
   function add(added: readonly Outcome[]): void {
@@ -41,12 +45,27 @@ export function createRunContext(parts: Omit<RunContext, 'outcomes' | 'interrupt
       added.map((outcome) => keepFirstArtifacts(known, outcome)),
     )
     for (const outcome of outcomes.slice(known.length)) {
-      const { retryAt, lost: _lost, ...change } = outcome
+      const { retryAt: _retryAt, lost: _lost, ...change } = outcome
       parts.news.tell({ type: 'step', change })
-      if (retryAt !== undefined || outcome.result === undefined) continue
-      const { artifacts, checkpoint } = outcome.result
-      if (artifacts !== undefined) parts.workspace.lay(outcome.step, artifacts)
-      if (checkpoint !== undefined) parts.workspace.keep(checkpoint)
+      lay(outcome)
+    }
+  }
+
+  function lay({ step, retryAt, result }: Outcome): void {
+    if (retryAt !== undefined || result === undefined) return
+    const { artifacts, checkpoint } = result
+    if (artifacts !== undefined) parts.workspace.lay(step, artifacts)
+    if (checkpoint !== undefined) parts.workspace.keep(checkpoint)
+  }
+
+  /** What stays done of the rounds before; a checkpoint only if nothing in it is done again. */
+  function layEarlier(): void {
+    const kept = [...latestOutcomes(earlier).values()].filter(isFinal)
+    const stays = new Set(kept.map(({ step }) => step))
+    for (const outcome of kept) {
+      const { checkpoint, ...result } = outcome.result ?? {}
+      const isWhole = checkpoint?.steps.every((step) => stays.has(step)) === true
+      lay({ ...outcome, result: isWhole ? { ...result, checkpoint } : result })
     }
   }
 
@@ -54,6 +73,7 @@ export function createRunContext(parts: Omit<RunContext, 'outcomes' | 'interrupt
     if (lost !== undefined) add(loseOutcomes(parts.plan, outcomes, { ...lost, now: Date.now() }))
   }
 
+  layEarlier()
   return {
     ...parts,
     get outcomes() {

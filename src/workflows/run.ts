@@ -28,12 +28,15 @@ import { createWorkspace } from './workspace.ts'
  */
 export async function run(input: RunInput): Promise<RunResult> {
   const movesOn = patched('take-over')
-  const news = createNews({ runId: input.run.id, source: 'run', epoch: 0 })
+  const { resume } = input
+  const { round = 0, epoch = 0 } = resume ?? {}
+  const news = createNews({ runId: input.run.id, source: 'run', epoch: round })
   let carriesOut = false
   const workspace = createWorkspace(input, news, {
     movesOn,
+    earlier: { epoch },
     // Together with the Plan.
-    noted: 1,
+    noted: resume === undefined ? 1 : 0,
     replaced(lost) {
       // Once the run is being ended, nothing of it is done again.
       if (carriesOut) context?.lose(lost)
@@ -44,7 +47,7 @@ export async function run(input: RunInput): Promise<RunResult> {
   const scope = new CancellationScope()
   let context: RunContext | undefined
   let cancel: CancelRequest | undefined
-  const closing = createClosing({ run: input.run, news, undo, workspace })
+  const closing = createClosing({ run: input.run, round, news, undo, workspace })
 
   setHandler(answerSignal, answers.receive)
   setHandler(cancelSignal, (request) => {
@@ -59,10 +62,23 @@ export async function run(input: RunInput): Promise<RunResult> {
 
   const { state } = closing
   const { facts } = state
+
+  async function carryOut(begun: RunContext): Promise<void> {
+    context = begun
+    carriesOut = true
+    await withinTime(begun, () => interpretPlan(begun))
+  }
+
   news.tell({ type: 'run', status: 'running' })
 
   try {
     await scope.run(async () => {
+      const resumed = resume === undefined ? undefined : await inline.loadResume({ runId: input.run.id, resume })
+      if (resumed?.plan !== undefined && resumed.planDigest !== undefined) {
+        const { plan, planDigest } = resumed
+        await carryOut(createRunContext({ input, plan, planDigest, news, workspace, undo, answers, movesOn }, resumed.outcomes))
+        return
+      }
       const held = await workspace.hold()
       const compiled = await inline.compileRun({
         run: input.run,
@@ -77,10 +93,7 @@ export async function run(input: RunInput): Promise<RunResult> {
       }
       const { plan, planDigest } = compiled
       news.tell({ type: 'planned', pipeline: plan.pipeline, planDigest, steps: plan.steps.map(({ id }) => id) })
-      const begun = createRunContext({ input, plan, planDigest, news, workspace, undo, answers, movesOn })
-      context = begun
-      carriesOut = true
-      await withinTime(begun, () => interpretPlan(begun))
+      await carryOut(createRunContext({ input, plan, planDigest, news, workspace, undo, answers, movesOn }))
     })
   } catch (error) {
     if (cancel !== undefined || isCancellation(error)) facts.cancelled = true

@@ -152,7 +152,7 @@ export function makePlan(): Plan {
     segment: 0,
   }
   return {
-    rules: 1,
+    rules: 2,
     pipeline: 'release',
     file: '.belay.yml',
     timeoutMs: 60_000,

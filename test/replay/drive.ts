@@ -25,7 +25,7 @@ export interface Drive {
   drive(stage: Stage): Promise<Driven>
 }
 
-export const runWorkflow = runWorkflowId
+export const runWorkflow = (runId: string): string => runWorkflowId(runId)
 
 /** Once nothing of the workflow is under way. */
 export async function fetchHistory(temporal: Client, workflowId: string, runId?: string): Promise<string> {

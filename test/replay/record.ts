@@ -15,6 +15,7 @@ import { startScenario, type Scenario } from '../helpers/scenario.ts'
 import { deploymentDrives, driveEnvironments } from './drive-deployments.ts'
 import { guardDrives, guardEnvironments } from './drive-guards.ts'
 import { recoveryDrives } from './drive-recoveries.ts'
+import { resumedDrives } from './drive-resumed.ts'
 import { runDrives } from './drive-runs.ts'
 import { takeoverDrives } from './drive-takeovers.ts'
 import { fetchHistory } from './drive.ts'
@@ -47,7 +48,14 @@ async function record(scenario: Scenario, wanted: ReadonlySet<PathName>): Promis
   const connection = await Connection.connect({ address })
   try {
     const temporal = new Client({ connection })
-    for (const { records, drive } of [...runDrives, ...takeoverDrives, ...deploymentDrives, ...recoveryDrives, ...guardDrives]) {
+    for (const { records, drive } of [
+      ...runDrives,
+      ...resumedDrives,
+      ...takeoverDrives,
+      ...deploymentDrives,
+      ...recoveryDrives,
+      ...guardDrives,
+    ]) {
       if (!records.some((name) => wanted.has(name))) continue
       const driven = await drive({ scenario, temporal })
       for (const name of records) {

@@ -46,6 +46,7 @@ export const recordedPaths = {
     shows: ['findRunner', 'was lost while it may have been running', 'runScript'],
   },
   'run-undo-taken-over': { end: 'rolled_back', shows: ['findRunner', 'runScript', 'TIMEOUT_TYPE_HEARTBEAT', '"type":"undo"'] },
+  'run-resumed': { end: 'succeeded', shows: ['loadResume', 'is done again', '"round":1', '"attempt":2'] },
   'run-control-killed': { end: 'succeeded', shows: ['EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT'] },
   'environment-first-deployment': { end: 'open', shows: ['stage', 'check', 'activate', 'verify', 'retire', '"type":"keep"'] },
   'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },

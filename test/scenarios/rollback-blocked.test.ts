@@ -106,7 +106,7 @@ test('Temporal and main killed while it is blocked, a retry takes the run back a
   const { code: late, err: why } = await belay('retry', String(run.number))
   expect({ late, why }).toEqual({
     late: 2,
-    why: expect.stringContaining('is rolled_back; not yet: only a blocked undo') as string,
+    why: expect.stringContaining('is rolled_back: it is not blocked') as string,
   })
 })
 

@@ -6,11 +6,13 @@ import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
 import { loadRun, outlineOf, viewOf, waitsOf } from '../run-view.ts'
 import { mount } from './mount.ts'
+import { mountRetryRun } from './retry-run.ts'
 import { mountSettleUndo } from './settle-undo.ts'
 
 /** Lists, shows and cancels runs, and settles their blocked undos. */
 export function mountRuns(app: FastifyInstance, deps: RouteDeps): void {
   const { config, store } = deps
+  mountRetryRun(app, deps)
   mountSettleUndo(app, deps)
 
   mount(app, routes.listRuns, async ({ query }) => {

@@ -21,7 +21,7 @@ afterEach(() => door.close())
 /** In the place of the run's workflow: it is blocked at "build", and remembers what it has answered. */
 function blocks(): void {
   const known = new Map<string, SettledUndo>()
-  door.orchestrator.settleUndo = async (runId, request) => {
+  door.orchestrator.settleUndo = async ({ id: runId }, request) => {
     asked.push({ runId, request })
     const standing = { number: 1, status: 'rollback_blocked' as const, blocked: [{ step: 'build', does: 'make clean' }] }
     const answer = known.get(request.id) ?? settleUndo(request, standing)
@@ -87,7 +87,7 @@ describe("settling a run's blocked undo", () => {
     door.orchestrator.settleUndo = () => Promise.resolve(undefined)
     await expect(client.settleUndo(run, { action: 'retry' })).rejects.toMatchObject({
       code: 'conflict',
-      message: 'run 1 is queued; not yet: only a blocked undo can be retried',
+      message: 'run 1 is queued: it is not blocked at an undo',
     })
     await door.store.runs.finish(run.id, { status: 'rollback_blocked', at: 1 }, [])
     await expect(client.settleUndo(run, { action: 'retry' })).rejects.toMatchObject({

@@ -13,13 +13,14 @@ import { mount } from './mount.ts'
 /** A person settles the undo that a run is blocked at. Whether it is, the run's workflow decides, not the store. */
 export function mountSettleUndo(app: FastifyInstance, { config, store, orchestrator, log }: RouteDeps): void {
   mount(app, routes.settleUndo, async ({ params, query, body, caller, idempotencyKey }) => {
-    const { id: runId } = await loadRun(store, { ...query, ...params })
+    const asking = await loadRun(store, { ...query, ...params })
+    const { id: runId } = asking
     const actor = actorOf(caller)
     const { action, step, reason } = body
     const id = `settle/${actor.id}/${idempotencyKey ?? randomUUID()}`
     const asked = { ...(step === undefined ? {} : { step }), ...(reason === undefined ? {} : { reason }) }
     await store.audit.write({ actor: actor.id, action: `run.undo.${action}`, subject: runId, data: { ...asked, request: id } })
-    const answer = await orchestrator.settleUndo(runId, { id, action, actor, ...asked })
+    const answer = await orchestrator.settleUndo(asking, { id, action, actor, ...asked })
     const run = await loadRun(store, { id: runId })
     const settled = answer ?? refuseWithoutWorkflow(run, body)
     refuseOther(settled, body)

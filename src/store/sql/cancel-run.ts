@@ -27,6 +27,7 @@ export async function cancelRun(write: Write, input: CancelRun): Promise<void> {
     .selectFrom('commands')
     .select(['id', 'kind', 'attempts'])
     .where('run_id', '=', input.runId)
+    .where('round', '=', run.round)
     .where('done_at', 'is', null)
     // A start that is being leased just now counts as tried.
     .forUpdate()
@@ -35,7 +36,7 @@ export async function cancelRun(write: Write, input: CancelRun): Promise<void> {
   if (start !== undefined && start.attempts === 0) {
     await endUnstarted(write, { ...input, run, startId: start.id })
   } else if (!owed.some((command) => command.kind === 'cancel')) {
-    await insertCommand(tx, { ...input, kind: 'cancel', now })
+    await insertCommand(tx, { ...input, round: run.round, kind: 'cancel', now })
   }
 }
 
@@ -47,7 +48,7 @@ async function endUnstarted(write: Write, input: CancelRun & { run: RunTable; st
   await tx.updateTable('commands').set({ done_at: now }).where('id', '=', input.startId).execute()
   await tx.updateTable('runs').set({ status, reason, ended_at: now }).where('id', '=', runId).execute()
   // The run's workflow will never exist, so its source is free to tell the end in its name.
-  const event: RunEvent = { source: 'run', epoch: 0, n: 0, at: now, body: { type: 'run', status, reason } }
+  const event: RunEvent = { source: 'run', epoch: run.round, n: 0, at: now, body: { type: 'run', status, reason } }
   await insertEvent(tx, runId, event)
   await leaveCommitStatus(write, run, { status, reason })
 }

@@ -144,6 +144,8 @@ function toCommand(row: CommandTable): Command {
     kind: row.kind,
     actor: row.actor === null ? null : fromJson(row.actor),
     reason: row.reason,
+    round: row.round,
+    from: row.from_step,
     attempts: row.attempts,
   })
 }

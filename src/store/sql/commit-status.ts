@@ -62,6 +62,7 @@ async function leave({ tx, tell, now }: Write, news: CommitStatusNews, known: Ou
   const fresh = {
     payload: toJson(news),
     run_number: news.runNumber,
+    run_round: news.round ?? 0,
     due_at: now,
     attempts: 0,
     error: null,
@@ -97,11 +98,14 @@ function toNews(run: RunTable, { status, reason }: { status: RunStatus; reason?:
     pipeline: run.pipeline_name ?? run.pipeline,
     status,
     reason,
+    round: run.round === 0 ? undefined : run.round,
   })
 }
 
 function replaces(news: CommitStatusNews, known: OutboxTable): boolean {
   if (news.runNumber !== known.run_number) return news.runNumber > known.run_number
+  const round = news.round ?? 0
+  if (round !== known.run_round) return round > known.run_round
   const { status } = fromJson(known.payload)
   return status !== news.status && !isEndedRun(status)
 }

@@ -40,18 +40,22 @@ export async function insertRun(tx: Tx, run: NewRun): Promise<RunTable> {
     epoch: 0,
     undo: toJson([]),
     last_seq: 0,
+    round: 0,
   }
   await tx.insertInto('runs').values(row).execute()
-  await insertCommand(tx, { runId: row.id, kind: 'start', now: run.now })
+  await insertCommand(tx, { runId: row.id, round: 0, kind: 'start', now: run.now })
   return row
 }
 
 interface NewCommand {
   runId: string
+  round: number
   kind: 'start' | 'cancel'
   now: number
   actor?: Actor | undefined
   reason?: string | undefined
+  from?: string | undefined
+  key?: string | undefined
 }
 
 export async function insertCommand(tx: Tx, command: NewCommand): Promise<void> {
@@ -63,6 +67,9 @@ export async function insertCommand(tx: Tx, command: NewCommand): Promise<void> 
       kind: command.kind,
       actor: command.actor === undefined ? null : toJson(command.actor),
       reason: command.reason ?? null,
+      round: command.round,
+      from_step: command.from ?? null,
+      request_key: command.key ?? null,
       due_at: command.now,
       attempts: 0,
       error: null,

@@ -23,6 +23,8 @@ export async function finishRun(write: Write, runId: string, ending: RunEnding, 
   const { tx } = write
   await recordEvents(write, runId, events)
   const run = await loadRunRow(tx, runId)
+  // Of a round that is over, and was answered late.
+  if ((ending.round ?? 0) !== run.round) return
   if (run.ended_at !== null || run.status === ending.status) return
   await tx
     .updateTable('runs')
@@ -74,7 +76,8 @@ async function isKnown(tx: Tx, runId: string, event: RunEvent): Promise<boolean>
 async function apply(write: Write, runId: string, event: RunEvent): Promise<boolean> {
   const { tx } = write
   const run = await loadRunRow(tx, runId)
-  const isOpen = run.ended_at === null
+  // What the run's workflow of an earlier round still has to tell is history.
+  const isOpen = run.ended_at === null && (event.source !== 'run' || event.epoch >= run.round)
   const { body } = event
   switch (body.type) {
     case 'step':

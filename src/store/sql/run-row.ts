@@ -21,6 +21,7 @@ export function toRun(row: RunTable): Run {
     endedAt: row.ended_at,
     epoch: row.epoch,
     undo: fromJson(row.undo),
+    round: row.round,
   })
 }
 

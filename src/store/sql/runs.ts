@@ -7,6 +7,7 @@ import { fromJson, toJson } from './json.ts'
 import { finishRun, recordEvents } from './record-events.ts'
 import { listEvents, waitForEvents } from './run-events.ts'
 import { createRunLists } from './run-lists.ts'
+import { resumeRun } from './resume-run.ts'
 import { loadRunRow, lockRunRow, toRun } from './run-row.ts'
 import { startRun, startSiblings } from './start-run.ts'
 
@@ -31,6 +32,15 @@ export function createRunStore(database: StoreDatabase): RunStore {
       const run = await database.write(async (tx, tell) => {
         for (const topic of [topics.commands, topics.runEvents(input.runId)]) tell(topic)
         await cancelRun({ tx, tell, now: database.now() }, input)
+        return loadRunRow(tx, input.runId)
+      })
+      return toRun(run)
+    },
+
+    async resume(input) {
+      const run = await database.write(async (tx, tell) => {
+        for (const topic of [topics.commands, topics.runEvents(input.runId)]) tell(topic)
+        await resumeRun({ tx, tell, now: database.now() }, input)
         return loadRunRow(tx, input.runId)
       })
       return toRun(run)

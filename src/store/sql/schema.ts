@@ -79,6 +79,8 @@ export interface RunTable {
   undo: Json<UndoItem[]>
   /** The sequence number of its newest event. */
   last_seq: number
+  /** How often it was gone on with after its end. */
+  round: number
 }
 
 export interface CommandTable {
@@ -87,6 +89,12 @@ export interface CommandTable {
   kind: 'start' | 'cancel'
   actor: Json<Actor> | null
   reason: string | null
+  /** Of the run that it is for; of an older one it is void. */
+  round: number
+  /** Of a start that goes on: done again in any case. */
+  from_step: string | null
+  /** Makes going on idempotent; unique in the run. */
+  request_key: string | null
   due_at: number
   /** How often it was leased. */
   attempts: number
@@ -182,6 +190,7 @@ export interface OutboxTable {
   version: number
   /** Of the run that the payload tells of. */
   run_number: number
+  run_round: number
   due_at: number
   /** How often this payload was leased. */
   attempts: number

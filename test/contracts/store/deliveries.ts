@@ -22,7 +22,7 @@ export function deliveryContract(open: OpenStoreUnderTest): void {
         undo: [],
         sequence: delivery?.sequence,
       })
-      expect(command).toEqual({ id: command?.id, runId: run?.id, kind: 'start', attempts: 0 })
+      expect(command).toEqual({ id: command?.id, runId: run?.id, kind: 'start', round: 0, attempts: 0 })
       expect(accepted).toEqual({
         type: 'accepted',
         answer: { delivery: delivery?.id, run: { id: run?.id, number: 1, url: `http://belay.test/runs/${String(run?.id)}` } },

@@ -25,6 +25,7 @@ export function runContract(open: OpenStoreUnderTest): void {
         createdAt: clock.now,
         epoch: 0,
         undo: [],
+        round: 0,
       })
       expect(await store.runs.find(run.id)).toEqual(run)
       expect(await store.runs.findByNumber('shop', 2)).toEqual(run)
@@ -88,6 +89,49 @@ export function runContract(open: OpenStoreUnderTest): void {
       await store.commands.done(cancels[0]?.id ?? 0)
       await store.runs.finish(run.id, { status: 'succeeded', at: clock.now }, [])
       expect(await store.runs.cancel({ runId: run.id, actor: ana })).toMatchObject({ status: 'succeeded' })
+      expect(await store.commands.lease(lease)).toEqual([])
+    })
+
+    test('an ended one goes on in its own record: queued, in the next round, with a start that names where from', async () => {
+      const { store, clock } = await open()
+      const run = await startRun(store)
+      await store.commands.done((await store.commands.lease(lease))[0]?.id ?? 0)
+      const going = { runId: run.id, actor: ana, from: 'build', reason: 'again', key: 'k' }
+      await expect(store.runs.resume(going)).rejects.toMatchObject({ code: 'conflict' })
+      await store.runs.finish(run.id, { status: 'failed', at: clock.now }, [])
+      const resumed = await store.runs.resume(going)
+      expect(resumed).toMatchObject({ status: 'queued', round: 1, reason: 'retried by ana from "build": again' })
+      expect(resumed).not.toHaveProperty('endedAt')
+      expect(await store.runs.resume(going)).toEqual(resumed)
+      await expect(store.runs.resume({ ...going, from: 'unit' })).rejects.toMatchObject({ code: 'conflict' })
+      const [command, ...others] = await store.commands.lease(lease)
+      expect(command).toMatchObject({ kind: 'start', round: 1, from: 'build', actor: ana })
+      expect(others).toEqual([])
+      const events = await store.runs.events(run.id, { after: 0, limit: 10 })
+      expect(events.map(({ body }) => (body.type === 'run' ? body.status : body.type))).toEqual(['failed', 'queued'])
+    })
+
+    test('what the round before still has to say ends and moves nothing in the next one', async () => {
+      const { store, clock } = await open()
+      const run = await startRun(store)
+      await store.commands.done((await store.commands.lease(lease))[0]?.id ?? 0)
+      await store.runs.finish(run.id, { status: 'failed', at: clock.now }, [])
+      await store.runs.resume({ runId: run.id, actor: ana, key: 'k' })
+      const late = { source: 'run', epoch: 0, n: 40, at: clock.now, body: { type: 'run' as const, status: 'running' as const } }
+      await store.runs.finish(run.id, { status: 'errored', at: clock.now }, [late])
+      expect(await store.runs.find(run.id)).toMatchObject({ status: 'queued', round: 1 })
+      await store.runs.record(run.id, [{ ...late, epoch: 1, n: 0 }])
+      expect(await store.runs.find(run.id)).toMatchObject({ status: 'running' })
+      await store.runs.finish(run.id, { status: 'succeeded', at: clock.now, round: 1 }, [])
+      expect(await store.runs.find(run.id)).toMatchObject({ status: 'succeeded', endedAt: clock.now })
+    })
+
+    test('one that goes on and was not tried yet is ended by a cancel, as at first', async () => {
+      const { store, clock } = await open()
+      const run = await startRun(store)
+      await store.runs.cancel({ runId: run.id, actor: ana })
+      await store.runs.resume({ runId: run.id, actor: ana, key: 'k' })
+      expect(await store.runs.cancel({ runId: run.id, actor: ana })).toMatchObject({ status: 'cancelled', endedAt: clock.now })
       expect(await store.commands.lease(lease)).toEqual([])
     })
 

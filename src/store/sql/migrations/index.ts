@@ -4,6 +4,7 @@ import { outbox } from './002-outbox.ts'
 import { outboxOrder } from './003-outbox-order.ts'
 import { runners } from './004-runners.ts'
 import { housekeeping } from './005-housekeeping.ts'
+import { resumedRuns } from './006-resumed-runs.ts'
 
 /** All of them, in order. */
-export const migrations = [firstPath, outbox, outboxOrder, runners, housekeeping] satisfies readonly Migration[]
+export const migrations = [firstPath, outbox, outboxOrder, runners, housekeeping, resumedRuns] satisfies readonly Migration[]

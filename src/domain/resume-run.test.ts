@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest'
+import { latestOutcomes } from './outcome.ts'
+import type { Plan, PlanStep } from './plan.ts'
+import { mustBeResumable, resumeOutcomes, stepsToDoAgain } from './resume-run.ts'
+import type { UndoItem } from './run-event.ts'
+import { runEnds, runStatuses } from './run.ts'
+import type { Outcome } from './step.ts'
+
+function step(id: string, needs: string[], extra: Partial<PlanStep> = {}): PlanStep {
+  const commands = { lines: ['true'], shell: 'sh' as const, workingDirectory: '.' }
+  const retry = { max: 0, on: [], exitCodes: [], backoffMs: 0 }
+  return { id, needs, kind: 'commands', commands, segment: 0, env: {}, timeoutMs: 1000, retry, ...extra } as PlanStep
+}
+
+const steps = [
+  step('build', []),
+  step('docs', [], { skip: 'its `when` does not match' }),
+  step('publish_docs', ['docs']),
+  step('stage', ['build']),
+  step('accept', ['stage']),
+  step('ship', ['accept']),
+]
+const plan = { rules: 1, pipeline: 'p', file: '.belay.yml', timeoutMs: 1, steps, segments: [], finally: [] } satisfies Plan
+
+function ended(id: string, status: Outcome['status'], extra: Partial<Outcome> = {}): Outcome {
+  return { step: id, attempt: 1, epoch: 1, status, endedAt: 5, ...extra }
+}
+
+const outcomes = [
+  ended('build', 'succeeded'),
+  ended('docs', 'skipped'),
+  ended('publish_docs', 'skipped'),
+  ended('stage', 'succeeded'),
+  ended('accept', 'failed', { attempt: 1 }),
+  ended('accept', 'failed', { attempt: 2, exitCode: 3, tail: 'no', startedAt: 4 }),
+  ended('ship', 'skipped', { reason: 'the run stopped before' }),
+]
+
+const again = (more: { undo?: UndoItem[]; from?: string }) => [...stepsToDoAgain({ plan, outcomes, undo: [], ...more })]
+
+describe('what is done again', () => {
+  it('is what did not succeed and what never began, but not what was left out', () => {
+    expect(again({})).toEqual(['accept', 'ship'])
+  })
+
+  it('is what was taken back, whatever became of that, and all that needs it', () => {
+    for (const status of ['done', 'failed', 'skipped', 'running'] as const) {
+      expect(again({ undo: [{ step: 'stage', does: 'x', status }] })).toEqual(['stage', 'accept', 'ship'])
+    }
+    for (const status of ['owed', 'discharged'] as const) {
+      expect(again({ undo: [{ step: 'stage', does: 'x', status }] })).toEqual(['accept', 'ship'])
+    }
+  })
+
+  it('is the step that a person names, and all that needs it', () => {
+    expect(again({ from: 'build' })).toEqual(['build', 'stage', 'accept', 'ship'])
+    expect(() => again({ from: 'biuld' })).toThrow('the plan has no step "biuld"')
+  })
+})
+
+it('the next attempt of each is ready, what it left counts for nothing, and the rest stays as it was', () => {
+  const left = { deployments: [{ environment: 'production', deploymentId: 'd' }] }
+  const known = [{ ...outcomes[0], result: left }, ...outcomes.slice(1, -1), { ...outcomes.at(-1), result: left }] as Outcome[]
+  const resumed = resumeOutcomes({ plan, outcomes: known, undo: [], epoch: 7, now: 100 })
+  expect(resumed.slice(0, outcomes.length)).toEqual([known[0], ...outcomes.slice(1)])
+  const latest = latestOutcomes(resumed)
+  expect(latest.get('accept')).toEqual({
+    ...{ step: 'accept', attempt: 2, epoch: 7, startedAt: 4, status: 'errored', endedAt: 100, retryAt: 100, lost: true },
+    reason: 'is done again',
+  })
+  expect(latest.get('build')).toEqual(known[0])
+  expect(latest.get('ship')).toMatchObject({ attempt: 1, epoch: 7, retryAt: 100 })
+})
+
+it('only a run that has ended badly can be gone on with, and the error says what else there is', () => {
+  const refused = runStatuses.filter((status) => {
+    try {
+      mustBeResumable({ number: 3, status })
+      return false
+    } catch {
+      return true
+    }
+  })
+  expect(refused).toEqual(['queued', 'running', 'rollback_blocked', 'succeeded', 'skipped'])
+  expect(runEnds.length).toBe(7)
+  expect(() => mustBeResumable({ number: 3, status: 'succeeded' })).toThrow('run 3 has succeeded')
+})

@@ -1,0 +1,91 @@
+import { BelayError } from './errors.ts'
+import { latestOutcomes } from './outcome.ts'
+import { isEndedRun, type RunStatus } from './run.ts'
+import type { UndoItem } from './run-event.ts'
+import type { Plan, PlanStep } from './plan.ts'
+import type { Outcome } from './step.ts'
+
+/** How a run stands that somebody wants to go on with. */
+export interface Resumable {
+  number: number
+  status: RunStatus
+}
+
+/** Throws `conflict` unless the run has ended in a way that can be made good. */
+export function mustBeResumable({ number, status }: Resumable): void {
+  if (isEndedRun(status) && status !== 'succeeded' && status !== 'skipped') return
+  const how = status === 'succeeded' ? 'has succeeded' : status === 'skipped' ? 'was skipped' : `is ${status}`
+  const hint = isEndedRun(status)
+    ? '`belay run` starts a new one.'
+    : status === 'rollback_blocked'
+      ? `\`belay retry ${String(number)}\` without --from tries its undo again, \`belay skip ${String(number)} --reason TEXT\` gives it up.`
+      : `\`belay cancel ${String(number)}\` stops it; then it can be retried.`
+  throw new BelayError({ code: 'conflict', message: `run ${String(number)} ${how}: there is nothing to go on with`, hint })
+}
+
+export interface ResumeInput {
+  plan: Plan
+  /** Of all attempts so far. */
+  outcomes: readonly Outcome[]
+  /** What was taken back, among others. */
+  undo: readonly UndoItem[]
+  /** This step is done again in any case, and all that follow from it. */
+  from?: string | undefined
+  /** Higher than any under which work was done. */
+  epoch: number
+  now: number
+}
+
+/**
+ * With what a run goes on: outcomes of steps that stay done as they are, and for each step that is done again one that makes
+ * its next attempt ready. Done again is what did not succeed, what was taken back, `from`, and whatever needs one of those.
+ */
+export function resumeOutcomes(input: ResumeInput): Outcome[] {
+  const again = stepsToDoAgain(input)
+  // What its attempts left was taken back, or is made anew.
+  const outcomes = input.outcomes.map((outcome) => (again.has(outcome.step) ? withoutResult(outcome) : outcome))
+  for (const [id, last] of latestOutcomes(input.outcomes)) {
+    if (again.has(id)) outcomes.push(onceMore(last, input))
+  }
+  return outcomes
+}
+
+/** Ids of the steps that are done again; those that were never to run, and what needs them, are not. */
+export function stepsToDoAgain({ plan, outcomes, undo, from }: Omit<ResumeInput, 'epoch' | 'now'>): Set<string> {
+  if (from !== undefined && !plan.steps.some(({ id }) => id === from)) {
+    throw new BelayError({
+      code: 'not_found',
+      message: `the plan has no step ${JSON.stringify(from)}`,
+      hint: `Its steps: ${plan.steps.map(({ id }) => id).join(', ')}.`,
+    })
+  }
+  const latest = latestOutcomes(outcomes)
+  const leftOut = closure(plan, ({ skip }) => skip !== undefined)
+  const takenBack = new Set(undo.filter(({ status }) => !['owed', 'discharged'].includes(status)).map(({ step }) => step))
+  const again = closure(plan, ({ id }) => latest.get(id)?.status !== 'succeeded' || takenBack.has(id) || id === from, leftOut)
+  return again
+}
+
+/** The steps that `isOne` names and all that need one of them, but for `but`. */
+function closure(plan: Plan, isOne: (step: PlanStep) => boolean, but: ReadonlySet<string> = new Set()): Set<string> {
+  const found = new Set<string>()
+  // Written order need not be dependency order, so go round until nothing changes.
+  for (let before = -1; before !== found.size;) {
+    before = found.size
+    for (const step of plan.steps) {
+      if (but.has(step.id)) continue
+      if (isOne(step) || step.needs.some((need) => found.has(need))) found.add(step.id)
+    }
+  }
+  return found
+}
+
+function withoutResult({ result: _result, ...outcome }: Outcome): Outcome {
+  return outcome
+}
+
+/** The attempt counts for nothing any more, and so does what it left. */
+function onceMore({ step, attempt, startedAt }: Outcome, { epoch, now }: ResumeInput): Outcome {
+  const begun = startedAt === undefined ? {} : { startedAt }
+  return { step, attempt, epoch, ...begun, status: 'errored', endedAt: now, retryAt: now, reason: 'is done again', lost: true }
+}

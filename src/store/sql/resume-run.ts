@@ -1,0 +1,56 @@
+import { BelayError } from '../../domain/errors.ts'
+import { mustBeResumable } from '../../domain/resume-run.ts'
+import type { Actor } from '../../domain/trigger.ts'
+import type { Write } from './database.ts'
+import { lock, locks } from './lock.ts'
+import { insertCommand } from './new-run.ts'
+import { insertEvent } from './record-events.ts'
+import { lockRunRow } from './run-row.ts'
+
+export interface ResumeRun {
+  runId: string
+  from?: string | undefined
+  actor: Actor
+  reason?: string | undefined
+  key: string
+}
+
+/** Queues an ended run again, in its next round. False: this key did so already. */
+export async function resumeRun({ tx, now }: Write, input: ResumeRun): Promise<boolean> {
+  await lock(tx, locks.queue)
+  const run = await lockRunRow(tx, input.runId)
+  const known = await tx
+    .selectFrom('commands')
+    .select('from_step')
+    .where('run_id', '=', input.runId)
+    .where('request_key', '=', input.key)
+    .executeTakeFirst()
+  if (known !== undefined) return refuseOther(known.from_step, input)
+  mustBeResumable(run)
+  const round = run.round + 1
+  const status = 'queued'
+  const reason = describe(input)
+  await tx.updateTable('runs').set({ status, reason, round, ended_at: null }).where('id', '=', input.runId).execute()
+  await insertCommand(tx, { ...input, round, kind: 'start', now })
+  await insertEvent(tx, input.runId, {
+    source: 'store',
+    epoch: round,
+    n: run.last_seq,
+    at: now,
+    body: { type: 'run', status, reason },
+  })
+  return true
+}
+
+function refuseOther(from: string | null, input: ResumeRun): false {
+  if (from === (input.from ?? null)) return false
+  throw new BelayError({
+    code: 'conflict',
+    message: `this Idempotency-Key retried the run ${from === null ? 'as it was' : `from "${from}"`}`,
+    hint: 'Use a new key for a new request.',
+  })
+}
+
+function describe({ actor, from, reason }: ResumeRun): string {
+  return `retried by ${actor.name}${from === undefined ? '' : ` from "${from}"`}${reason === undefined ? '' : `: ${reason}`}`
+}
