@@ -1,6 +1,7 @@
 /** One HTTP request to the server, and what its refusals mean. */
 import { z } from 'zod'
 import { BelayError, errorCodes, type ErrorCode } from '../domain/errors.ts'
+import { limitedSignal } from '../process/limited-signal.ts'
 
 export interface RequestInput {
   url: URL
@@ -17,7 +18,7 @@ const requestTimeoutMs = 15_000
 
 /** Throws `unavailable` (retryable) if there was no answer; whatever answer there was is returned. */
 export async function sendRequest(input: RequestInput): Promise<Response> {
-  const limits = [input.signal, input.unhurried === true ? undefined : AbortSignal.timeout(requestTimeoutMs)]
+  const signal = input.unhurried === true ? input.signal : limitedSignal(requestTimeoutMs, input.signal)
   const contentType =
     input.json !== undefined ? 'application/json' : input.body !== undefined ? 'application/octet-stream' : undefined
   const body = input.json !== undefined ? JSON.stringify(input.json) : input.body
@@ -25,7 +26,7 @@ export async function sendRequest(input: RequestInput): Promise<Response> {
     return await fetch(input.url, {
       method: input.method ?? 'GET',
       headers: { authorization: `Bearer ${input.token}`, ...(contentType === undefined ? {} : { 'content-type': contentType }) },
-      signal: AbortSignal.any(limits.filter((limit) => limit !== undefined)),
+      ...(signal === undefined ? {} : { signal }),
       redirect: 'error',
       // A body that is a stream needs `duplex`.
       ...(body === undefined ? {} : { body, duplex: 'half' as const }),

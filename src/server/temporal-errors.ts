@@ -10,7 +10,11 @@ import { BelayError, errorCodes, messageOf, type ErrorCode } from '../domain/err
 
 /** gRPC status codes (grpc.io, "Status codes and their use"). */
 const grpcNotFound = 5
-const grpcPassing = new Set([1, 4, 8, 10, 14])
+/**
+ * Cancelled, deadline exceeded, resource exhausted, failed precondition (a workflow that just then closes, starts again or fails a
+ * task), aborted, unavailable.
+ */
+const grpcPassing = new Set([1, 4, 8, 9, 10, 14])
 
 /** Everything that may pass is `unavailable`; a workflow's refusal keeps its own code and hint. */
 export function fromTemporal(error: unknown): BelayError {
@@ -25,7 +29,7 @@ export function fromTemporal(error: unknown): BelayError {
       cause: error,
     })
   }
-  return new BelayError({ code: 'internal', message: `Temporal refused: ${messageOf(error)}`, cause: error })
+  return new BelayError({ code: 'internal', message: `Temporal refused: ${messageOf(causeOf(error))}`, cause: error })
 }
 
 export function isNotFound(error: unknown): boolean {
@@ -40,6 +44,11 @@ function isPassing(error: unknown): boolean {
 function grpcCodeOf(error: unknown): number | undefined {
   if (isGrpcServiceError(error)) return error.code
   return error instanceof Error && isGrpcServiceError(error.cause) ? error.cause.code : undefined
+}
+
+/** The client's own words are general, what gRPC said is beneath. */
+function causeOf(error: unknown): unknown {
+  return error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error
 }
 
 function fromFailure(error: WorkflowUpdateFailedError): BelayError {

@@ -1,4 +1,5 @@
 /** Commit statuses as GitHub made them and Gitea took them over; what differs is a `StatusApi`. */
+import { limitedSignal } from '../../process/limited-signal.ts'
 import type { CommitStatus, CommitStatuses, StatusAnswer } from './forge.ts'
 
 export interface StatusApi {
@@ -27,7 +28,7 @@ export function createCommitStatuses(api: StatusApi): CommitStatuses {
           body: JSON.stringify(bodyOf(status, api.longestDescription)),
           // Another place has no business with our token.
           redirect: 'manual',
-          signal: AbortSignal.any([signal, AbortSignal.timeout(silenceMs)]),
+          signal: limitedSignal(silenceMs, signal),
         })
         await response.body?.cancel()
         return judge(response)

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { GcReport } from '../../api/gc-schemas.ts'
 import { routes } from '../../api/routes.ts'
 import { whySwept, type Swept } from '../../domain/keep.ts'
+import { limitedSignal } from '../../process/limited-signal.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
 import { cleanUp, keepOf, previewCleanUp } from '../clean-up.ts'
@@ -19,7 +20,7 @@ export function mountGc(app: FastifyInstance, deps: RouteDeps): void {
   mount(app, routes.previewGc, async () => report(await previewCleanUp(deps), false))
 
   mount(app, routes.runGc, async ({ caller }) => {
-    const signal = AbortSignal.any([deps.closing, AbortSignal.timeout(callMs)])
+    const signal = limitedSignal(callMs, deps.closing)
     const { swept, more } = await cleanUp(deps, { actor: actorOf(caller).id, signal })
     return report(swept, more)
   })
