@@ -18,8 +18,8 @@ import { parseOptions, usage, type ChaosOptions } from './options.ts'
 import { firstOf, pause, waitFor } from './pause.ts'
 import { createPersons, type Persons } from './persons.ts'
 import { createPushing, type Pushing } from './pushing.ts'
+import { renderReport } from './report.ts'
 import { startReviver, type Reviver } from './revive.ts'
-import { summaryOf } from './summary.ts'
 import { makeSchedule, type Planned, type PlannedFault } from './schedule.ts'
 import { noteProgress, readStory } from './story.ts'
 import { startWorld, worldMissing, type ChaosWorld } from './world.ts'
@@ -149,15 +149,9 @@ async function tell({ world, options, evidence, say, signal }: Telling): Promise
     save('verdict.json', verdict)
     await saveHistories({ world, story, verdict, evidence })
     const { unfinished } = healing
-    const report = summaryOf({
-      ledger,
-      verdict,
-      story,
-      schedule,
-      idle: new Map([...faults.idle, ...persons.refused]),
-      unfinished,
-      healedWithinMs: healing.tookMs,
-    })
+    const idle = new Map([...faults.idle, ...persons.refused])
+    const { deployments } = story
+    const report = renderReport({ ledger, verdict, deployments, schedule, idle, unfinished, healedWithinMs: healing.tookMs })
     writeFileSync(join(evidence, 'report.txt'), report)
     process.stdout.write(`\n${report}`)
     return verdict.violations.length === 0 && unfinished.length === 0 ? 0 : 1

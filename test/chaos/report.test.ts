@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Ledger, Verdict } from './evidence.ts'
-import { renderReport } from './report.ts'
+import { renderReport, type ReportInput } from './report.ts'
 
 const ledger: Ledger = {
   seed: 7,
@@ -29,14 +29,41 @@ const verdict: Verdict = {
   counts: { 'runs succeeded': 12, 'runs cancelled': 1, 'deployments deployed': 3, 'effects begin': 24, 'effects end': 24 },
 }
 
+const input: ReportInput = {
+  ledger,
+  verdict,
+  deployments: [
+    { kind: 'deploy', status: 'undone', undoneAt: 9_000 },
+    { kind: 'deploy', status: 'undo_failed', undoneAt: 9_000 },
+    { kind: 'deploy', status: 'deployed' },
+    { kind: 'rollback', status: 'deployed' },
+  ],
+  schedule: [
+    { at: 1, do: 'fault', fault: { family: 'stop', part: 'control-a', forMs: 12_000 } },
+    { at: 2, do: 'cancel', pick: 0, server: 'server-a' },
+    { at: 3, do: 'fault', fault: { family: 'stop', part: 'runner-a', forMs: 12_000 } },
+  ],
+  idle: new Map([['cancel: no run is open', 2]]),
+  unfinished: [],
+  healedWithinMs: 12_340,
+}
+
 it('prints the run, its faults with their times of recovery, the counts, and what was looked at', () => {
-  expect(renderReport(ledger, verdict)).toBe(`chaos run
-seed                            7
-commit                    abc1234
-under faults               60.5 s
-posts               4, 2 answered
-requests of people              1
-faults                          5
+  expect(renderReport(input)).toBe(`chaos run
+seed                                  7
+commit                          abc1234
+under faults                     60.5 s
+from the healing to rest         12.3 s
+posts                     4, 2 answered
+faults                                5
+releases taken back                   1
+rollbacks by a person                 1
+cancels accepted                      1
+other requests accepted               0
+
+planned     count
+cancel          1
+fault stop      2
 
 fault           count  recovery, median    max  none seen
 kill runner-a       4             1.3 s  4.0 s          1
@@ -53,6 +80,9 @@ effect  count
 begin      24
 end        24
 
+met nothing, or refused  count
+cancel: no run is open       2
+
 looked at  count
 I1             4
 I2             3
@@ -68,7 +98,7 @@ it('names each violation with its facts', () => {
     { invariant: 'I1', about: 'delivery a', facts: 'has no run' },
     { invariant: 'I6', about: 'run r', facts: 'two\nlines' },
   ]
-  expect(renderReport(ledger, { ...verdict, violations })).toMatch(
+  expect(renderReport({ ...input, verdict: { ...verdict, violations } })).toMatch(
     /\nviolations: 2\n {2}I1 delivery a\n {5}has no run\n {2}I6 run r\n {5}two\n {5}lines\n$/,
   )
 })
@@ -82,8 +112,14 @@ it('a fault that nothing was seen to recover from has no times, and a run that w
     requests: [],
     faults: [{ at: 1, name: 'wire registry 500' }],
   }
-  const text = renderReport(lost, { violations: [], looked: {}, counts: {} })
-  expect(text).toContain('under faults         never healed\n')
+  const text = renderReport({
+    ...input,
+    ledger: lost,
+    verdict: { violations: [], looked: {}, counts: {} },
+    unfinished: ['run 7'],
+  })
+  expect(text).toMatch(/^under faults +never healed$/m)
+  expect(text).toContain('still under way: 1\n  run 7\n')
   expect(text).toContain('wire registry 500      1                 -    -          1\n')
   expect(text).not.toContain('run ended')
 })

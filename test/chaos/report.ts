@@ -1,16 +1,40 @@
 /** What a chaos run comes to, as tables for people. */
+import type { Deployment } from '../../src/domain/environment.ts'
 import { groupBy } from './collections.ts'
 import type { Fault, Ledger, Verdict } from './evidence.ts'
+import type { Planned } from './schedule.ts'
 
-export function renderReport(ledger: Ledger, verdict: Verdict): string {
+type Row = readonly string[]
+
+export interface ReportInput {
+  ledger: Ledger
+  verdict: Verdict
+  /** All that the world remembers. */
+  deployments: readonly Pick<Deployment, 'kind' | 'status' | 'undoneAt'>[]
+  schedule: readonly Planned[]
+  /** What met nothing, was refused or was not possible here, with how often. */
+  idle: ReadonlyMap<string, number>
+  /** What was still under way when the time for healing was up. */
+  unfinished: readonly string[]
+  /** From the end of the faults until nothing was under way. */
+  healedWithinMs: number
+}
+
+export function renderReport(input: ReportInput): string {
+  const { ledger, verdict, unfinished } = input
   const { violations, looked } = verdict
   const sections = [
-    table(['chaos run', ''], aboutRun(ledger)),
+    table(['chaos run', ''], aboutRun(input)),
+    table(['planned', 'count'], plannedRows(input.schedule)),
     table(['fault', 'count', 'recovery, median', 'max', 'none seen'], faultRows(ledger.faults)),
     table(['run ended', 'count'], countRows(verdict, 'runs')),
     table(['deployment', 'count'], countRows(verdict, 'deployments')),
     table(['effect', 'count'], countRows(verdict, 'effects')),
-    table(['looked at', 'count'], inOrder(Object.entries(looked))),
+    table(['met nothing, or refused', 'count'], countsInOrder(input.idle)),
+    table(['looked at', 'count'], countsInOrder(Object.entries(looked))),
+    unfinished.length === 0
+      ? ''
+      : `still under way: ${String(unfinished.length)}\n${unfinished.map((line) => `  ${line}\n`).join('')}`,
     violations.length === 0 ? 'no violation\n' : `violations: ${String(violations.length)}\n${violations.map(tell).join('')}`,
   ]
   return sections.filter((section) => section !== '').join('\n')
@@ -20,21 +44,35 @@ function tell({ invariant, about, facts }: Verdict['violations'][number]): strin
   return `  ${invariant} ${about}\n     ${facts.replaceAll('\n', '\n     ')}\n`
 }
 
-function aboutRun({ seed, commit, startedAt, healedAt, posts, requests, faults }: Ledger): string[][] {
+function aboutRun({ ledger, deployments, healedWithinMs }: ReportInput): string[][] {
+  const { seed, commit, startedAt, healedAt, posts, requests, faults } = ledger
   const answered = posts.filter(({ status }) => status === 200 || status === 202).length
+  const takenBack = deployments.filter(
+    ({ kind, undoneAt, status }) => kind !== 'rollback' && undoneAt !== undefined && status !== 'undo_failed',
+  )
+  const byPerson = deployments.filter(({ kind, status }) => kind === 'rollback' && status === 'deployed')
   return [
     ['seed', String(seed)],
     ['commit', commit],
     ['under faults', healedAt === undefined ? 'never healed' : seconds(healedAt - startedAt)],
+    ['from the healing to rest', seconds(healedWithinMs)],
     ['posts', `${String(posts.length)}, ${String(answered)} answered`],
-    ['requests of people', String(requests.length)],
     ['faults', String(faults.length)],
+    ['releases taken back', String(takenBack.length)],
+    ['rollbacks by a person', String(byPerson.length)],
+    ['cancels accepted', String(requests.filter(({ kind }) => kind === 'cancel').length)],
+    ['other requests accepted', String(requests.filter(({ kind }) => kind !== 'cancel').length)],
   ]
+}
+
+function plannedRows(schedule: readonly Planned[]): Row[] {
+  const kinds = groupBy(schedule, (one) => (one.do === 'fault' ? `fault ${one.fault.family}` : one.do))
+  return inOrder([...kinds].map(([kind, all]) => [kind, String(all.length)] as const))
 }
 
 /** From the mending until a run or an environment was next seen to move; none of what was never mended. */
 function faultRows(faults: readonly Fault[]): string[][] {
-  return inOrder([...groupBy(faults, ({ name }) => name)].map(([name, group]) => [name, group] as const)).map(([name, group]) => {
+  return inOrder([...groupBy(faults, ({ name }) => name)]).map(([name, group]) => {
     const times = group.flatMap(recoveryOf).toSorted((a, b) => a - b)
     const unseen = group.length - times.length
     return [name, String(group.length), seconds(median(times)), seconds(times.at(-1)), String(unseen)]
@@ -50,12 +88,16 @@ function median(times: readonly number[]): number | undefined {
   return times[Math.floor((times.length - 1) / 2)]
 }
 
-function countRows({ counts }: Verdict, kind: string): string[][] {
-  const rows = inOrder(Object.entries(counts).filter(([name]) => name.startsWith(`${kind} `)))
-  return rows.map(([name, count]) => [name.slice(kind.length + 1), String(count)])
+function countRows({ counts }: Verdict, kind: string): Row[] {
+  const ofKind = Object.entries(counts).filter(([name]) => name.startsWith(`${kind} `))
+  return countsInOrder(ofKind.map(([name, count]) => [name.slice(kind.length + 1), count] as const))
 }
 
-function inOrder<T>(entries: (readonly [string, T])[]): (readonly [string, T])[] {
+function countsInOrder(counts: Iterable<readonly [string, number]>): Row[] {
+  return inOrder([...counts].map(([name, count]) => [name, String(count)] as const))
+}
+
+function inOrder<T extends readonly [string, unknown]>(entries: readonly T[]): T[] {
   return entries.toSorted(([a], [b]) => (a < b ? -1 : 1))
 }
 
@@ -64,9 +106,9 @@ function seconds(ms: number | undefined): string {
 }
 
 /** The first column to the left, the others to the right; without rows nothing. */
-function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+function table(head: Row, rows: readonly Row[]): string {
   if (rows.length === 0) return ''
-  const all = [head, ...rows.map((row) => row.map(String))]
+  const all = [head, ...rows]
   const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
   const lines = all.map((row) =>
     row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  '),
