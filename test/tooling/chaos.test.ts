@@ -42,8 +42,9 @@ describe('the schedule of a chaos run', () => {
   })
 
   it('has no other faults than the chosen ones', () => {
-    expect(familiesIn(schedule(['--faults', 'kill,wire:git']))).toEqual(expect.arrayContaining(['kill', 'wire']))
-    expect(familiesIn(schedule(['--faults', 'all,-terminate,-point']))).not.toEqual(expect.arrayContaining(['terminate']))
+    expect(familiesIn(schedule(['--faults', 'kill,wire:git'])).toSorted()).toEqual(['kill', 'wire'])
+    const others = families.filter((family) => !['cancel', 'rollback', 'terminate', 'point'].includes(family))
+    expect(familiesIn(schedule(['--faults', 'all,-terminate,-point'])).toSorted()).toEqual([...others].toSorted())
     const stopped = schedule(['--faults', 'stop:temporal']).flatMap((one) => (one.do === 'fault' ? [one.fault] : []))
     expect(stopped.length).toBeGreaterThan(0)
     expect(stopped.every((fault) => fault.family === 'stop' && fault.part === 'temporal')).toBe(true)
