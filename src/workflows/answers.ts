@@ -11,11 +11,20 @@ export interface Answers {
   list(): Answer[]
   /** Tells of each answer to this request as it comes. Ends with the call of what it returns. */
   watch(requestId: string, heard: (answer: Answer) => void): () => void
-  /** Says it, and says it again every 30 s, until one of these answers is there; of those that failed, one newer than `after`. */
+  /** Says it, and says it again, ever more rarely, until one of these answers is there; of those that failed, one newer than `after`. */
   ask(environment: string, message: EnvironmentMessage, until: readonly Answer['status'][]): Promise<Answer>
 }
 
-const repeatEvery = '30s'
+/**
+ * A message is said again for an environment that was ended from outside and knows nothing of it. Each time costs both histories
+ * some events, and a wait may take days: as many as Temporal holds must do.
+ */
+const repeat = { firstMs: 30_000, share: 1 / 20, mostMs: 15 * 60_000 } as const
+
+/** Until the next time, of a wait that has taken so long. */
+export function repeatAfterMs(waitedMs: number): number {
+  return Math.min(Math.max(repeat.firstMs, Math.round(waitedMs * repeat.share)), repeat.mostMs)
+}
 
 export function createAnswers(): Answers {
   const latest = new Map<string, Answer>()
@@ -41,10 +50,11 @@ export function createAnswers(): Answers {
         const isOld = answer?.status === 'undo_failed' && after !== undefined && answer.at <= after
         return answer !== undefined && !isOld && until.includes(answer.status) ? answer : undefined
       }
+      const askedAt = Date.now()
       for (;;) {
         // A message that is under way is not recalled by a cancel: the environment must not be left guessing.
         await CancellationScope.nonCancellable(() => bookkeeping.tellEnvironment({ environment, message }))
-        await condition(() => answered() !== undefined, repeatEvery)
+        await condition(() => answered() !== undefined, repeatAfterMs(Date.now() - askedAt))
         const answer = answered()
         if (answer !== undefined) return answer
       }
