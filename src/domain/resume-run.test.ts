@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { latestOutcomes } from './outcome.ts'
+import { countLost, isFinal, latestOutcomes, settleOutcome } from './outcome.ts'
 import type { Plan, PlanStep } from './plan.ts'
 import { mustBeResumable, resumeOutcomes, stepsToDoAgain } from './resume-run.ts'
 import type { UndoItem } from './run-event.ts'
@@ -62,7 +62,8 @@ it('the next attempt of each is ready, what it left counts for nothing, and the 
   const left = { deployments: [{ environment: 'production', deploymentId: 'd' }] }
   const known = [{ ...outcomes[0], result: left }, ...outcomes.slice(1, -1), { ...outcomes.at(-1), result: left }] as Outcome[]
   const resumed = resumeOutcomes({ plan, outcomes: known, undo: [], epoch: 7, now: 100 })
-  expect(resumed.slice(0, outcomes.length)).toEqual([known[0], ...outcomes.slice(1)])
+  const spent = (outcome: Outcome) => (['accept', 'ship'].includes(outcome.step) ? { ...outcome, lost: true } : outcome)
+  expect(resumed.slice(0, outcomes.length)).toEqual([known[0], ...outcomes.slice(1).map(spent)])
   const latest = latestOutcomes(resumed)
   expect(latest.get('accept')).toEqual({
     ...{ step: 'accept', attempt: 2, epoch: 7, startedAt: 4, status: 'errored', endedAt: 100, retryAt: 100, lost: true },
@@ -70,6 +71,16 @@ it('the next attempt of each is ready, what it left counts for nothing, and the 
   })
   expect(latest.get('build')).toEqual(known[0])
   expect(latest.get('ship')).toMatchObject({ attempt: 1, epoch: 7, retryAt: 100 })
+})
+
+it('the retries of a step that is done again count anew', () => {
+  const retry = { max: 2, on: ['failed' as const], exitCodes: [], backoffMs: 0 }
+  const known = [1, 2, 3].map((attempt) => ended('accept', 'failed', { attempt }))
+  const resumed = resumeOutcomes({ plan, outcomes: known, undo: [], epoch: 7, now: 100 })
+  const settle = (attempt: number) =>
+    settleOutcome({ retry }, ended('accept', 'failed', { attempt, epoch: 7 }), countLost(resumed, 'accept'))
+  expect([4, 5].map((attempt) => isFinal(settle(attempt)))).toEqual([false, false])
+  expect(isFinal(settle(6))).toBe(true)
 })
 
 it('only a run that has ended badly can be gone on with, and the error says what else there is', () => {

@@ -42,8 +42,8 @@ export interface ResumeInput {
  */
 export function resumeOutcomes(input: ResumeInput): Outcome[] {
   const again = stepsToDoAgain(input)
-  // What its attempts left was taken back, or is made anew.
-  const outcomes = input.outcomes.map((outcome) => (again.has(outcome.step) ? withoutResult(outcome) : outcome))
+  // What its attempts left was taken back, or is made anew; none of them counts in its `retry`.
+  const outcomes = input.outcomes.map((outcome) => (again.has(outcome.step) ? spent(outcome) : outcome))
   for (const [id, last] of latestOutcomes(input.outcomes)) {
     if (again.has(id)) outcomes.push(onceMore(last, input))
   }
@@ -80,8 +80,8 @@ function closure(plan: Plan, isOne: (step: PlanStep) => boolean, but: ReadonlySe
   return found
 }
 
-function withoutResult({ result: _result, ...outcome }: Outcome): Outcome {
-  return outcome
+function spent({ result: _result, ...outcome }: Outcome): Outcome {
+  return { ...outcome, lost: true }
 }
 
 /** The attempt counts for nothing any more, and so does what it left. */

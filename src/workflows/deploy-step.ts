@@ -1,7 +1,7 @@
 import { CancellationScope, isCancellation, patched } from '@temporalio/workflow'
 import type { Answer, DeployRequest } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
-import { latestOutcomes, settleOutcome } from '../domain/outcome.ts'
+import { countLost, latestOutcomes, settleOutcome } from '../domain/outcome.ts'
 import { environmentsOf, loadStep, paceOf, type PlanStep } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
 import type { Outcome, StepResult } from '../domain/step.ts'
@@ -23,7 +23,8 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
   const waiting = names.filter((environment) => !before.some((known) => known.environment === environment))
   const answers = new Map<string, Answer>()
   const record = (ended: Pick<Outcome, 'status' | 'reason' | 'result'>): void => {
-    context.record([settleOutcome(step, { step: step.id, attempt, epoch: 0, startedAt, endedAt: Date.now(), ...ended })])
+    const outcome: Outcome = { step: step.id, attempt, epoch: 0, startedAt, endedAt: Date.now(), ...ended }
+    context.record([settleOutcome(step, outcome, countLost(context.outcomes, step.id))])
   }
   /** Also of a step that failed: where its next attempt need not go. */
   const made = (): Pick<Outcome, 'result'> => {

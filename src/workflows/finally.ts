@@ -5,6 +5,8 @@ import { runScript } from './undo-commands.ts'
 
 /** `finally` steps, in the order in which they were written, once; how they end changes nothing about the run's end. */
 export async function runFinally(context: RunContext, status: RunStatus): Promise<void> {
+  // Each time that the run goes on has its own.
+  const attempt = (context.input.resume?.round ?? 0) + 1
   for (const step of context.plan.finally) {
     if (step.skip !== undefined) continue
     // Before the workflow that had begun this was ended from outside.
@@ -12,7 +14,7 @@ export async function runFinally(context: RunContext, status: RunStatus): Promis
     if (step.statuses.length > 0 && !step.statuses.includes(status)) continue
     await insist(
       async () => {
-        context.record([await runScript(context, { type: 'finally', step, status }, step.timeoutMs, 1)])
+        context.record([await runScript(context, { type: 'finally', step, status }, step.timeoutMs, attempt)])
       },
       { saidNo: 1 },
     )

@@ -20,17 +20,17 @@ export function readOutcomes(context: RunContext, facts: EndFacts): string | und
   return reason
 }
 
-/** Steps that never started, for whoever looks at the run later. */
-export function skipRest(context: RunContext): Outcome[] {
-  const latest = latestOutcomes(context.outcomes)
-  return context.plan.steps
-    .filter(({ id }) => !latest.has(id))
-    .map(({ id }) => ({
-      step: id,
-      attempt: 1,
-      epoch: 0,
-      status: 'skipped' as const,
-      endedAt: Date.now(),
-      reason: 'the run stopped before',
-    }))
+/**
+ * Steps that never started, for whoever looks at the run later. In a run that somebody goes on with also those that were to be
+ * done again: what an earlier round made of them counts for nothing, and the next round has to know.
+ */
+export function skipRest({ plan, outcomes, input }: Pick<RunContext, 'plan' | 'outcomes' | 'input'>): Outcome[] {
+  const latest = latestOutcomes(outcomes)
+  return plan.steps.flatMap(({ id }) => {
+    const last = latest.get(id)
+    const isDue = last === undefined || (last.lost === true && input.resume !== undefined)
+    if (!isDue) return []
+    const attempt = (last?.attempt ?? 0) + 1
+    return { step: id, attempt, epoch: 0, status: 'skipped' as const, endedAt: Date.now(), reason: 'the run stopped before' }
+  })
 }

@@ -1,5 +1,5 @@
 import { CancellationScope } from '@temporalio/workflow'
-import { latestOutcomes, settleOutcome } from '../domain/outcome.ts'
+import { countLost, latestOutcomes, settleOutcome } from '../domain/outcome.ts'
 import type { PlanStep } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
 import { bookkeeping } from './activities.ts'
@@ -40,6 +40,6 @@ export async function releaseStep(
     ])
   } catch (error) {
     const ended: Outcome = { ...base, status: 'errored', endedAt: Date.now(), reason: reasonOf(error) }
-    context.record([settleOutcome(step, ended)])
+    context.record([settleOutcome(step, ended, countLost(context.outcomes, step.id))])
   }
 }

@@ -37,6 +37,8 @@ export function createRunContext(
 ): RunContext {
   let outcomes: Outcome[] = [...earlier]
   let lost: LostWorkspace | undefined
+  /** Steps of earlier rounds whose work a checkpoint brings into the workspace. */
+  let brought: readonly string[] = []
 
   function add(added: readonly Outcome[]): void {
     const known = outcomes
@@ -65,12 +67,17 @@ export function createRunContext(
     for (const outcome of kept) {
       const { checkpoint, ...result } = outcome.result ?? {}
       const isWhole = checkpoint?.steps.every((step) => stays.has(step)) === true
+      if (isWhole) brought = checkpoint.steps
       lay({ ...outcome, result: isWhole ? { ...result, checkpoint } : result })
     }
   }
 
   function addLost(): void {
-    if (lost !== undefined) add(loseOutcomes(parts.plan, outcomes, { ...lost, now: Date.now() }))
+    if (lost === undefined) return
+    const { resume } = parts.input
+    // What earlier rounds did was in the workspace only if a checkpoint had brought it.
+    const inside = outcomes.filter(({ step, epoch }) => resume === undefined || epoch > resume.epoch || brought.includes(step))
+    add(loseOutcomes(parts.plan, inside, { ...lost, now: Date.now() }))
   }
 
   layEarlier()

@@ -92,6 +92,8 @@ export function createWorkspace(input: RunInput, news: News, options: WorkspaceO
     if (opened.resumed !== true) {
       since = mine
       if (before !== undefined) await replace(before.runner, mine, opened.restored === true ? from : [])
+      // The rounds before count on it.
+      else if (from.length > 0 && opened.restored !== true) replaced?.({ runner: opened.runner, epoch: mine, kept: [] })
     }
     before = undefined
     return opened
