@@ -3,6 +3,7 @@ import { execa, type Options } from 'execa'
 import { BelayError } from '../domain/errors.ts'
 import type { StepGroup } from './cgroup.ts'
 import { findProgram, gatedArgs, letThrough } from './gate.ts'
+import { tieToOurLife, type Command } from './tie-to-our-life.ts'
 import { groupHasLiveMember, identifyChild, processGroupOf, signalGroup, type ProcessIdentity } from './identity.ts'
 
 export interface SpawnOptions {
@@ -19,6 +20,8 @@ export interface SpawnOptions {
   user?: { uid: number; gid: number } | undefined
   /** Not stopped when this process ends, and not waited for. */
   outlive?: boolean
+  /** The kernel kills it when this process dies, even by SIGKILL, where it can; what it starts itself is not tied. */
+  tied?: boolean
   /** Gives the child an IPC channel, which closes when this process dies. */
   ipc?: boolean
   /** The child is in it before its program begins, so nothing that it starts can be outside. */
@@ -48,7 +51,7 @@ export async function spawnProcess(options: SpawnOptions): Promise<Spawned> {
   const startedAt = performance.now()
   const { output, user, group } = options
   const sink = typeof output === 'number' ? output : output === undefined ? 'ignore' : 'pipe'
-  const { file, args } = group === undefined ? options : gatedArgs(requireProgram(options), options.args)
+  const { file, args } = commandOf(options)
   const child = execa(file, args, {
     cwd: options.cwd,
     env: options.env,
@@ -95,6 +98,14 @@ export async function spawnProcess(options: SpawnOptions): Promise<Spawned> {
     stop: async (graceMs) => await stopAll(identity, group, graceMs),
     send: (message) => child.connected && child.send(message, () => undefined),
   }
+}
+
+function commandOf(options: SpawnOptions): Command {
+  const { group, tied, args } = options
+  if (group === undefined && tied !== true) return options
+  const command = { file: requireProgram(options), args }
+  const ours = tied === true ? tieToOurLife(command) : command
+  return group === undefined ? ours : gatedArgs(ours.file, ours.args)
 }
 
 function requireProgram({ file, env, cwd }: SpawnOptions): string {

@@ -53,9 +53,11 @@ export async function runCommand(input: RunCommandInput): Promise<CommandEnd> {
   const progressFile = join(dirs.tmp, `line-${randomUUID()}`)
   const scriptFile = writeScript(dirs.tmp, composeScript(commands.lines, progressFile), input.user)
   try {
-    const shell = shellArgs(commands.shell, scriptFile)
     const { user, group } = input
-    const child = await spawnProcess({ ...shell, cwd, env, user, group, output: (chunk) => input.output(chunk) })
+    const shell = shellArgs(commands.shell, scriptFile)
+    // What is in a cgroup is found there by whoever comes after us; without one its leader does not outlive us.
+    const tied = group === undefined
+    const child = await spawnProcess({ ...shell, tied, cwd, env, user, group, output: (chunk) => input.output(chunk) })
     await noteSpawned(child, input)
     const exit = await waitForEnd(child, input)
     if ('type' in exit && exit.type === 'stopped') return exit

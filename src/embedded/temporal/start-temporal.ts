@@ -2,7 +2,6 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { BelayError } from '../../domain/errors.ts'
 import type { ProcessIdentity } from '../../process/identity.ts'
 import { spawnProcess, type Exit } from '../../process/spawn.ts'
-import { findOnPath } from './find-temporal.ts'
 import { temporalServerArgs } from './server-args.ts'
 import { prepareTemporalDirectory, temporalDatabase } from './temporal-directory.ts'
 import { waitForTemporal } from './temporal-ready.ts'
@@ -43,14 +42,12 @@ export interface TemporalServer {
 export async function startTemporal(options: TemporalOptions): Promise<TemporalServer> {
   const port = options.port ?? (await prepareTemporalDirectory(options.directory)).port
   const address = `127.0.0.1:${String(port)}`
-  const command = await tieToOurLife([
-    options.program,
-    ...temporalServerArgs({ port, database: temporalDatabase(options.directory) }),
-  ])
+  const args = temporalServerArgs({ port, database: temporalDatabase(options.directory) })
   const output = openSync(options.log, 'a', 0o600)
   const spawned = await spawnProcess({
-    file: command.file,
-    args: command.args,
+    file: options.program,
+    args,
+    tied: true,
     cwd: options.directory,
     // HOME is its own directory: the program must not read a configuration that somebody left in ours.
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: options.directory, TZ: 'UTC' },
@@ -83,14 +80,6 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
     done: spawned.done,
     stop: (graceMs = 2000) => spawned.stop(graceMs),
   }
-}
-
-/** On Linux `setpriv` asks the kernel to kill the child when this process dies, even by SIGKILL. */
-async function tieToOurLife(argv: readonly [string, ...string[]]): Promise<{ file: string; args: string[] }> {
-  const [program, ...args] = argv
-  const setpriv = process.platform === 'linux' ? await findOnPath('setpriv', process.env) : undefined
-  if (setpriv === undefined) return { file: program, args }
-  return { file: setpriv, args: ['--pdeathsig', 'KILL', '--', program, ...args] }
 }
 
 function tailOf(file: string): string {
