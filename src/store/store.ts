@@ -128,7 +128,7 @@ export interface RunStore {
   list(input: PageRequest & RunFilter): Promise<Page<Run>>
   /** Runs that have not ended. */
   listOpen(): Promise<Run[]>
-  /** Those of them whose start Temporal has acknowledged. */
+  /** Those of them that are owed no start any more: Temporal has acknowledged that of their round. */
   listStarted(): Promise<Run[]>
   /** Which of these have ended or were never here? */
   whichEnded(runIds: string[]): Promise<string[]>

@@ -58,9 +58,17 @@ export function sweepPlans(context: SweepContext): AsyncGenerator<Swept> {
   })
 }
 
+/** Those of a run that goes on stay: they say how it was begun, and with which keys it was retried. */
 export function sweepCommands(context: SweepContext): AsyncGenerator<Swept> {
   const doneBefore = context.now - defaults.deliveredRowsMs
-  const select = (from: StoreDatabase['read']) => from.selectFrom('commands').where('done_at', '<', doneBefore)
+  const select = (from: StoreDatabase['read']) =>
+    from
+      .selectFrom('commands')
+      .where('done_at', '<', doneBefore)
+      .where(({ not, exists, selectFrom }) => {
+        const open = selectFrom('runs').select('runs.id').whereRef('runs.id', '=', 'commands.run_id')
+        return not(exists(open.where('ended_at', 'is', null)))
+      })
   return sweepRows(context, 'commands', {
     count: () => select(context.database.read).select(countOf).executeTakeFirstOrThrow(),
     async remove(tx) {

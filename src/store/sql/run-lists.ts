@@ -48,13 +48,17 @@ export function createRunLists(database: StoreDatabase): RunLists {
         .selectFrom('runs')
         .selectAll('runs')
         .where('ended_at', 'is', null)
-        .where(({ exists, selectFrom }) =>
-          exists(
-            selectFrom('commands')
-              .select('commands.id')
-              .whereRef('commands.run_id', '=', 'runs.id')
-              .where('commands.kind', '=', 'start')
-              .where('commands.done_at', 'is not', null),
+        // Asked for what is owed, not for what is done: an older round's start says nothing of this one's.
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('commands')
+                .select('commands.id')
+                .whereRef('commands.run_id', '=', 'runs.id')
+                .whereRef('commands.round', '=', 'runs.round')
+                .where('commands.kind', '=', 'start')
+                .where('commands.done_at', 'is', null),
+            ),
           ),
         )
         .orderBy('sequence')

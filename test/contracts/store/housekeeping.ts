@@ -187,6 +187,22 @@ export function housekeepingContract(open: OpenStoreUnderTest): void {
       expect(await sweep(store)).toEqual([{ kind: 'outbox', count: 1, bytes: 0 }])
     })
 
+    test('a run that goes on for weeks keeps its commands, and so is looked after and retried once', async () => {
+      const { store, clock } = await open()
+      const run = await startRun(store)
+      await carryCommands(store)
+      await store.runs.finish(run.id, { status: 'failed', at: clock.now }, [])
+      const retry = { runId: run.id, actor: ana, key: 'k' }
+      await store.runs.resume(retry)
+      await carryCommands(store)
+      clock.now += 30 * day
+      expect(await sweep(store)).toEqual([])
+      expect((await store.runs.listStarted()).map(({ id }) => id)).toEqual([run.id])
+      expect(await store.runs.resume(retry)).toMatchObject({ round: 1 })
+      await store.runs.finish(run.id, { status: 'succeeded', at: clock.now, round: 1 }, [])
+      expect(await sweep(store)).toEqual([{ kind: 'commands', count: 2, bytes: 0 }])
+    })
+
     test('tokens of segments go a day after they have expired', async () => {
       const { store, clock } = await open()
       const { id: runId } = await startRun(store)

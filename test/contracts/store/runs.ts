@@ -178,6 +178,19 @@ export function runContract(open: OpenStoreUnderTest): void {
       expect((await store.runs.listStarted()).map(({ id }) => id)).toEqual([started.id])
     })
 
+    test('one that goes on counts as started only once the start of its own round was acknowledged', async () => {
+      const { store, clock } = await open()
+      const run = await startRun(store)
+      await store.commands.done((await store.commands.lease(lease))[0]?.id ?? 0)
+      await store.runs.finish(run.id, { status: 'failed', at: clock.now }, [])
+      await store.runs.resume({ runId: run.id, actor: ana, key: 'k' })
+      expect(await store.runs.listStarted()).toEqual([])
+      const [start] = await store.commands.lease(lease)
+      expect(await store.runs.listStarted()).toEqual([])
+      await store.commands.done(start?.id ?? 0)
+      expect((await store.runs.listStarted()).map(({ id }) => id)).toEqual([run.id])
+    })
+
     test('a plan is kept by digest and named on the run', async () => {
       const { store } = await open()
       const run = await startRun(store)
