@@ -142,7 +142,7 @@ export const RollbackPreview = z.object({
   start: z.enum(['cold', 'warm', 'serves']),
   /** Absent: what the running release was given is not known. */
   variables: z.array(VariableChange).optional(),
-  /** Migrations that would be taken back, in words; none are known yet. */
+  /** What would run for its data, in that order: `down of release 4: node migrate.js down`, or `up` of those taken down since. */
   migrations: z.array(z.string()),
   /** What is interrupted for it. */
   interrupts: state.active,

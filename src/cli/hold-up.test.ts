@@ -216,9 +216,12 @@ describe('rollback --dry-run', () => {
     const served = (of: ReleaseRef, status: 'kept' | 'provisional') => ({
       ...{ release: of, deploymentId: of.id, requestId: of.id, status, at: of.number },
     })
+    const down = ['migrate', 'down', '\u001b[31m']
     await record({
-      history: [served(one, 'kept'), served(two, 'provisional')],
+      history: [served(one, 'kept'), { ...served(two, 'provisional'), level: 'm2' }],
       current: { release: two, deploymentId: two.id },
+      migrations: [{ id: 'm2', release: two, requestId: two.id, up: ['migrate', 'up'], down, timeoutMs: 1 }],
+      level: 'm2',
       given: { [two.image.digest]: { LEVEL: { value: 'debug' }, KEY: { secret: 'key' } } },
       freezes: [window('f-1')],
     })
@@ -232,13 +235,14 @@ describe('rollback --dry-run', () => {
       expect.stringMatching(/^start +cold: /),
       'variable    KEY: the secret key → gone',
       'variable    LEVEL: "debug" → gone',
-      'migrations  none known',
+      'migration   down of release 2: migrate down "\\u001b[31m"',
       'provisional release 2: its run has not settled',
       expect.stringMatching(/^frozen +frozen until 2099.*: a rollback goes all the same$/),
       '',
     ])
     const json: unknown = JSON.parse((await belay('rollback', 'staging', '--dry-run', '--json')).out)
     expect(json).toMatchObject({ from: { number: 2 }, to: { number: 1 }, start: 'cold' })
+    expect((await belay('rollback', 'staging', '--dry-run', '--to', '2')).out).toMatch(/^ {2}migrations +none$/m)
     expect(await door.audited()).toEqual([])
   })
 

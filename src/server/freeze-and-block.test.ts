@@ -1,3 +1,4 @@
+// Long because each thing that a person can ask, and each refusal, is one test against the same environments.
 /** What people ask of an environment, with a real Temporal and control; nobody deploys, so what begins stays under way. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openControlledDoor, type ControlledDoor } from '../../test/helpers/controlled-door.ts'
@@ -9,9 +10,13 @@ import { environmentSignal, environmentStateQuery } from '../contract/environmen
 import { environmentWorkflowId } from '../contract/workflow-ids.ts'
 import { emptyEnvironment } from '../domain/environment-rules.ts'
 import type { DeployRequest, EnvironmentState } from '../domain/environment.ts'
+import { messageOf } from '../domain/errors.ts'
 import { ReleaseRef } from '../domain/release.ts'
 
-const names = ['waits', 'refuses', 'forced', 'lost', 'blocks', 'queued', 'back', 'limits', 'preview', 'timed'] as const
+const names = [
+  ...(['waits', 'refuses', 'forced', 'lost', 'blocks', 'queued', 'back', 'limits', 'preview', 'timed'] as const),
+  ...(['migrated', 'oneway', 'fork'] as const),
+]
 type Name = (typeof names)[number]
 
 let controlled: ControlledDoor
@@ -87,6 +92,33 @@ function servedBefore(name: Name, numbers: readonly number[]): EnvironmentState 
     ...{ status: 'kept' as const, at: number },
   }))
   return { ...emptyEnvironment(name, 1), history }
+}
+
+/** It has served releases 1 to 3, of which 2 and 3 brought a migration: `on` which one it was applied, and whether there is a way back. */
+function migratedBefore(name: Name, second: Brought, third: Brought): EnvironmentState {
+  const state = servedBefore(name, [1, 2, 3])
+  const migrations = [second, third].map(({ on, oneWay }, index) => {
+    const number = index + 2
+    const down = ['migrate', 'down', `to ${String(number - 1)}`]
+    return {
+      ...{
+        id: `m${String(number)}`,
+        release: release(number),
+        requestId: `q${String(number)}`,
+        up: ['migrate', 'up'],
+        timeoutMs: 1,
+      },
+      ...(on === undefined ? {} : { on }),
+      ...(oneWay === true ? {} : { down }),
+    }
+  })
+  const history = state.history.map((served, index) => (index === 0 ? served : { ...served, level: `m${String(index + 1)}` }))
+  return { ...state, history, migrations }
+}
+
+interface Brought {
+  on?: string
+  oneWay?: true
 }
 
 describe('an environment that is frozen', () => {
@@ -275,5 +307,28 @@ describe('the preview of a rollback', () => {
     })
     expect(await recorded('preview')).toEqual({ ...state, given, queue })
     expect((await door.audited()).filter(({ subject }) => subject === 'preview')).toEqual([])
+  })
+
+  test('tells what would run for its data: what was applied since is taken down, the newest first; forward it is applied again', async () => {
+    const state = migratedBefore('migrated', {}, { on: 'm2' })
+    await door.store.environments.record({ ...state, level: 'm3' })
+    expect(await client.previewRollback('migrated', { to: '1' })).toMatchObject({
+      migrations: ['down of release 3: migrate down "to 2"', 'down of release 2: migrate down "to 1"'],
+    })
+    expect(await client.previewRollback('migrated', { to: '3' })).toMatchObject({ migrations: [] })
+    await door.store.environments.record({ ...state, revision: 1 })
+    expect(await client.previewRollback('migrated', { to: '3' })).toMatchObject({
+      migrations: ['up of release 2: migrate up', 'up of release 3: migrate up'],
+    })
+  })
+
+  test.each([
+    ['oneway', '1', 'refused', { oneWay: true }, { on: 'm2' }],
+    ['fork', '2', 'not_yet', {}, {}],
+  ] as const)('past the data of %s to release %s is %s, as the rollback itself is', async (name, to, code, second, third) => {
+    await door.store.environments.record({ ...migratedBefore(name, second, third), level: 'm3' })
+    const refused: unknown = await client.rollback(name, { to }, crypto.randomUUID()).catch((error: unknown) => error)
+    expect(refused).toMatchObject({ code, message: expect.stringContaining(`${name} cannot go to release ${to}`) as string })
+    await expect(client.previewRollback(name, { to })).rejects.toMatchObject({ code, message: messageOf(refused) })
   })
 })

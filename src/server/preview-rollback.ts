@@ -4,6 +4,7 @@ import { emptyEnvironment, findRollbackRelease } from '../domain/environment-rul
 import { whyBlocked } from '../domain/environment-blocks.ts'
 import type { EnvironmentState } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
+import { findDowns, findHindrance, findUps, levelFor } from '../domain/migrations.ts'
 import type { EnvValue } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
 import { frozenAt } from './environment-view.ts'
@@ -16,11 +17,13 @@ interface Wanted {
   now: number
 }
 
-/** What a rollback would do, by the rule that the environment itself goes by. Throws what it would be refused with. */
+/** What a rollback would do, by the rules that the environment itself goes by. Throws what it would be refused with. */
 export function previewRollback({ environment, state: recorded, to, now }: Wanted): RollbackPreview {
   const state = recorded ?? emptyEnvironment(environment.name, 0)
   const release = findRollbackRelease(state, to === undefined ? {} : { to })
   if (release === undefined) throw refusal(state, to)
+  const hindrance = findHindrance(state, release)
+  if (hindrance !== undefined) throw new BelayError(hindrance)
   const { current, active, freezes = [], given = {}, held } = state
   const served = state.history.findLast((entry) => entry.release.id === release.id)
   const variables = current === undefined ? undefined : given[current.release.image.digest]
@@ -31,7 +34,7 @@ export function previewRollback({ environment, state: recorded, to, now }: Wante
     servedAt: served?.at ?? 0,
     start: startOf(state, release),
     ...(variables === undefined ? {} : { variables: compareVariables(variables, environment.env) }),
-    migrations: [],
+    migrations: listMigrations(state, release),
     ...(active?.kind === 'deploy' ? { interrupts: active } : {}),
     queue: [
       ...state.queue.map(({ release: queued, runId }) => ({ release: queued, runId, ...because(held?.reason) })),
@@ -53,6 +56,23 @@ function startOf({ current, active }: EnvironmentState, { image }: ReleaseRef): 
   if (current?.release.image.digest === image.digest) return 'serves'
   const runsBeside = active?.strategy !== 'recreate' && active?.previous?.image.digest === image.digest
   return runsBeside ? 'warm' : 'cold'
+}
+
+/** In the order in which they would run. */
+function listMigrations(state: EnvironmentState, release: ReleaseRef): string[] {
+  const level = levelFor(state, release)
+  const describe = (way: 'down' | 'up', { number }: ReleaseRef, command: readonly string[]): string =>
+    `${way} of release ${String(number)}: ${command.map(wordOf).join(' ')}`
+  return [
+    // None is without: that would have been a hindrance.
+    ...findDowns(state, level).map((migration) => describe('down', migration.release, migration.down ?? [])),
+    ...findUps(state, level).map((migration) => describe('up', migration.release, migration.up)),
+  ]
+}
+
+/** One argument, so that the reader sees where it ends. */
+function wordOf(argument: string): string {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : JSON.stringify(argument)
 }
 
 /** Secrets by their names: whether their values have changed is not looked at. */

@@ -161,10 +161,12 @@ async function rollBack(environment: Name, to: number): Promise<void> {
 test("a person's rollback over several takes each down with its own image, the newest first; forward again applies them again", async () => {
   const environment = 'several'
   const one = await numberOf(await release({ environment, version: 's1' }))
-  await release({ environment, version: 's2' })
+  const two = await numberOf(await release({ environment, version: 's2' }))
   await release({ environment, version: 's3', migrate: '' })
   const four = await numberOf(await release({ environment, version: 's4' }))
   const before = log(environment).length
+  const preview = await scenario.system.client.previewRollback(environment, { to: String(one) })
+  expect(preview.migrations).toEqual([four, two].map((number) => `down of release ${String(number)}: node /app/migrate.cjs down`))
   await rollBack(environment, one)
   expect(await served(environment)).toBe('s1')
   expect(log(environment).slice(before)).toEqual(['down s4 while s1', 'down s2 while s1'])
@@ -213,12 +215,14 @@ test('one that cannot be taken down parks and asks: a retry goes back and leaves
   expect(current?.release.runId).toBe(run.id)
 
   const before = log(environment).length
-  const refused = scenario.system.client.rollback(environment, { to: String(first) }, randomUUID())
+  const to = { to: String(first) }
+  const { client } = scenario.system
   const over = String(await numberOf(run))
-  await expect(refused).rejects.toMatchObject({
-    code: 'refused',
-    message: expect.stringContaining(`the migration of release ${over} cannot be taken down`) as string,
-  })
+  for (const asked of [client.rollback(environment, to, randomUUID()), client.previewRollback(environment, to)])
+    await expect(asked).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringContaining(`the migration of release ${over} cannot be taken down`) as string,
+    })
   expect(await served(environment)).toBe('o3')
   expect(log(environment)).toHaveLength(before)
 })
