@@ -123,9 +123,20 @@ describe('cancel', () => {
     const run = await startPlannedRun(door.store)
     const request = { actor: { id: 'belay', name: 'belay' } }
     await expect(door.orchestrator.cancelRun(run, request)).resolves.toBeUndefined()
+    await expect(door.orchestrator.settleUndo(run, { id: 'settle', action: 'retry', ...request })).resolves.toBeUndefined()
     await door.orchestrator.startRun({ run, repository: { project: 'shop', url: 'https://git.example/x.git' } })
     await client.workflow.getHandle(runWorkflowId(run.id)).terminate()
     await expect(door.orchestrator.cancelRun(run, request)).resolves.toBeUndefined()
+  })
+
+  test('where the namespace is missing is not delivered, and nothing is settled there: that says nothing of the workflow', async () => {
+    const run = await startPlannedRun(door.store)
+    const lost = createOrchestrator({ address: temporal.address, namespace: 'nowhere', storeId: door.store.id })
+    const actor = { id: 'belay', name: 'belay' }
+    const missing = { code: 'internal', message: expect.stringContaining('nowhere') as string }
+    await expect(lost.cancelRun(run, { actor })).rejects.toMatchObject(missing)
+    await expect(lost.settleUndo(run, { id: 'settle', action: 'retry', actor })).rejects.toMatchObject(missing)
+    await lost.close()
   })
 })
 

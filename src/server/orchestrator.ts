@@ -25,7 +25,7 @@ import { taskQueues } from '../contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import type { RollbackRequest } from '../domain/environment.ts'
 import type { SettledUndo, SettleUndo } from '../domain/settle-undo.ts'
-import { fromTemporal, isNotFound } from './temporal-errors.ts'
+import { fromTemporal } from './temporal-errors.ts'
 
 export interface OrchestratorOptions {
   address: string
@@ -84,7 +84,8 @@ export function createOrchestrator(options: OrchestratorOptions): Orchestrator {
       try {
         return await ask(client.workflow.getHandle(workflowId))
       } catch (error) {
-        if (!(error instanceof WorkflowNotFoundError) && !isNotFound(error)) throw error
+        // Not by gRPC's "not found" alone: of a namespace that is missing that says nothing of a workflow.
+        if (!(error instanceof WorkflowNotFoundError)) throw error
       }
     }
     return undefined

@@ -1,5 +1,5 @@
 import { ServiceError, WorkflowUpdateFailedError } from '@temporalio/client'
-import { ApplicationFailure } from '@temporalio/common'
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common'
 import { describe, expect, it } from 'vitest'
 import { fromTemporal } from './temporal-errors.ts'
 
@@ -17,6 +17,18 @@ describe('what Temporal throws', () => {
   it('anything else is internal, with the words of gRPC', () => {
     const thrown = fromTemporal(new ServiceError('Workflow Update failed', { cause: grpcError(3, 'bad argument') }))
     expect(thrown).toMatchObject({ code: 'internal', message: 'Temporal refused: 3 bad argument' })
+  })
+
+  it.each([
+    [
+      'an update that its workflow accepted and ended before',
+      ApplicationFailure.nonRetryable('the Workflow completed', 'AcceptedUpdateCompletedWorkflow'),
+    ],
+    ['an update whose workflow was cancelled', new CancelledFailure('cancelled')],
+    ['an update that failed without a cause', undefined],
+  ])('%s says nothing of the request: unavailable, to be sent again', (_, cause) => {
+    const thrown = fromTemporal(new WorkflowUpdateFailedError('Workflow Update failed', cause))
+    expect(thrown).toMatchObject({ code: 'unavailable', retryable: true, hint: 'The same request may be sent again.' })
   })
 
   it('a refusal of a workflow keeps its code and hint', () => {

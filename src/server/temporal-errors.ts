@@ -8,13 +8,14 @@ import {
 import { ApplicationFailure } from '@temporalio/common'
 import { BelayError, errorCodes, messageOf, type ErrorCode } from '../domain/errors.ts'
 
-/** gRPC status codes (grpc.io, "Status codes and their use"). */
-const grpcNotFound = 5
 /**
- * Cancelled, deadline exceeded, resource exhausted, failed precondition (a workflow that just then closes, starts again or fails a
- * task), aborted, unavailable.
+ * gRPC status codes (grpc.io, "Status codes and their use"): cancelled, deadline exceeded, resource exhausted, failed precondition
+ * (a workflow that just then closes, starts again or fails a task), aborted, unavailable.
  */
 const grpcPassing = new Set([1, 4, 8, 9, 10, 14])
+
+/** How Temporal itself fails an update that was accepted and whose workflow closed before it was done. */
+const cutShort = 'AcceptedUpdateCompletedWorkflow'
 
 /** Everything that may pass is `unavailable`; a workflow's refusal keeps its own code and hint. */
 export function fromTemporal(error: unknown): BelayError {
@@ -32,10 +33,6 @@ export function fromTemporal(error: unknown): BelayError {
   return new BelayError({ code: 'internal', message: `Temporal refused: ${messageOf(causeOf(error))}`, cause: error })
 }
 
-export function isNotFound(error: unknown): boolean {
-  return grpcCodeOf(error) === grpcNotFound
-}
-
 function isPassing(error: unknown): boolean {
   const code = grpcCodeOf(error)
   return code === undefined ? error instanceof ServiceError : grpcPassing.has(code)
@@ -51,10 +48,17 @@ function causeOf(error: unknown): unknown {
   return error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error
 }
 
+/** Only a failure that the workflow's own code threw is its answer; with any other it has ended, or was ended, before it gave one. */
 function fromFailure(error: WorkflowUpdateFailedError): BelayError {
   const failure = error.cause
-  if (!(failure instanceof ApplicationFailure)) {
-    return new BelayError({ code: 'internal', message: messageOf(failure ?? error), cause: error })
+  if (!(failure instanceof ApplicationFailure) || failure.type === cutShort) {
+    return new BelayError({
+      code: 'unavailable',
+      message: `the workflow ended before it had answered: ${messageOf(failure ?? error)}`,
+      hint: 'The same request may be sent again.',
+      retryable: true,
+      cause: error,
+    })
   }
   const hint = hintOf(failure.details)
   return new BelayError({
