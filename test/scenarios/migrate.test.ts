@@ -218,8 +218,8 @@ test('one that cannot be taken down parks and asks: a retry goes back and leaves
   const to = { to: String(first) }
   const { client } = scenario.system
   const over = String(await numberOf(run))
-  for (const asked of [client.rollback(environment, to, randomUUID()), client.previewRollback(environment, to)])
-    await expect(asked).rejects.toMatchObject({
+  for (const ask of [() => client.rollback(environment, to, randomUUID()), () => client.previewRollback(environment, to)])
+    await expect(ask()).rejects.toMatchObject({
       code: 'refused',
       message: expect.stringContaining(`the migration of release ${over} cannot be taken down`) as string,
     })

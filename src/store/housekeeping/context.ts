@@ -1,7 +1,7 @@
 import type { Keep } from '../../domain/keep.ts'
 import type { BlobFiles } from '../blobs/files.ts'
 import type { LogFiles } from '../logs/files.ts'
-import type { StoreDatabase } from '../sql/database.ts'
+import type { StoreDatabase, Tx } from '../sql/database.ts'
 
 /** What every sweep of one kind gets. With `dry` it changes nothing. */
 export interface SweepContext {
@@ -15,6 +15,9 @@ export interface SweepContext {
   /** Image layouts on this machine. */
   images?: string
 }
+
+/** Enough for rows alone. */
+export type RowContext = Omit<SweepContext, 'logs' | 'blobs'>
 
 export const dayMs = 24 * 60 * 60_000
 /** Rows of one transaction: others wait for it. */
@@ -32,4 +35,10 @@ export async function oldestOpenRun({ database }: SweepContext): Promise<number>
     .where('ended_at', 'is', null)
     .executeTakeFirstOrThrow()
   return oldest ?? Infinity
+}
+
+/** Those of these runs that ended before that. Until this transaction ends nobody goes on with one, or adds a row of its own. */
+export async function lockEnded(tx: Tx, ids: readonly string[], endedBefore: number): Promise<string[]> {
+  const ended = tx.selectFrom('runs').select('id').where('id', 'in', ids).where('ended_at', '<', endedBefore)
+  return (await ended.orderBy('id').forUpdate().execute()).map(({ id }) => id)
 }

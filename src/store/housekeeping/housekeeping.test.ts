@@ -4,11 +4,14 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { digestOf, makeTrigger, streamOf } from '../../../test/contracts/store/samples.ts'
+import { ana, digestOf, makeTrigger, stepEvent, streamOf } from '../../../test/contracts/store/samples.ts'
 import { defaults } from '../../domain/defaults.ts'
 import { addUp, type Swept } from '../../domain/keep.ts'
 import { openStore } from '../open-store.ts'
+import { openDatabase, type StoreDatabase } from '../sql/database.ts'
+import { createRunStore } from '../sql/runs.ts'
 import type { Run, Store } from '../store.ts'
+import { sweepArtifacts } from './sweep-artifacts.ts'
 
 const day = 86_400_000
 let directory: string
@@ -101,6 +104,31 @@ describe('blobs on their way out', () => {
     expect(await sweep()).toEqual([{ kind: 'blobs', count: 1, bytes: 6 }])
     expect(await readdir(join(directory, 'blobs/leaving'))).toEqual([])
     expect(await store.blobs.has(digest)).toBe(false)
+  })
+})
+
+describe('artifacts of a run that ended long ago', () => {
+  it('stay if somebody goes on with it between the look and the removal', async () => {
+    const database = await openDatabase({ file: join(directory, 'other.db'), now: () => now })
+    const runs = createRunStore(database)
+    const { id: runId } = await runs.start({ project: 'shop', trigger: makeTrigger(), key: 'k' })
+    const artifacts = [{ path: 'dist/app', digest: digestOf('app'), sizeBytes: 3, executable: false }]
+    await runs.record(runId, [stepEvent(0, { status: 'succeeded', endedAt: 2, result: { artifacts } })])
+    await runs.finish(runId, { status: 'failed', at: now - 31 * day }, [])
+    const late: StoreDatabase = {
+      ...database,
+      async write(work) {
+        await runs.resume({ runId, actor: ana, key: 'k' })
+        return database.write(work)
+      },
+    }
+    const context = { database: late, keep: defaults.keep, dry: false, now }
+    const swept: Swept[] = []
+    for await (const one of sweepArtifacts(context)) swept.push(one)
+    expect(swept).toEqual([])
+    const kept = await database.read.selectFrom('artifacts').select('digest').where('run_id', '=', runId).execute()
+    expect(kept).toEqual([{ digest: digestOf('app') }])
+    await database.close()
   })
 })
 

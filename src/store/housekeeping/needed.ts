@@ -1,7 +1,7 @@
 import type { Artifact, Image } from '../../domain/step.ts'
 import type { StoreDatabase } from '../sql/database.ts'
 import { fromJson } from '../sql/json.ts'
-import type { SweepContext } from './context.ts'
+import type { RowContext } from './context.ts'
 
 const uuid = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g
 
@@ -21,7 +21,7 @@ export interface KeptRelease {
 }
 
 /** Releases whose files stay. Of a dry run: those that no clean-up would mark now. */
-export async function listKeptReleases(context: SweepContext): Promise<KeptRelease[]> {
+export async function listKeptReleases(context: RowContext): Promise<KeptRelease[]> {
   const { database, now, keep, dry } = context
   const needed = await loadNeeded(database.read)
   const rows = await database.read

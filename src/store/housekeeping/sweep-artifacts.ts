@@ -1,10 +1,10 @@
 import type { Swept } from '../../domain/keep.ts'
-import { batches, batchSize, dayMs, oldestOpenRun, type SweepContext } from './context.ts'
+import { batches, batchSize, dayMs, lockEnded, oldestOpenRun, type RowContext, type SweepContext } from './context.ts'
 import { listKeptReleases } from './needed.ts'
 
 /** The rows that say which run left which bytes; the bytes are swept when no row and no release names them. */
-export async function* sweepArtifacts(context: SweepContext): AsyncGenerator<Swept> {
-  const { database, dry } = context
+export async function* sweepArtifacts(context: RowContext): AsyncGenerator<Swept> {
+  const { dry } = context
   const kept = new Set((await listKeptReleases(context)).map(({ runId }) => runId))
   for (let after = ''; ;) {
     const runs = await selectOverRuns(context, after)
@@ -12,15 +12,25 @@ export async function* sweepArtifacts(context: SweepContext): AsyncGenerator<Swe
     if (last === undefined) return
     after = last.id
     const going = runs.filter(({ id }) => !kept.has(id))
-    const count = going.reduce((sum, run) => sum + Number(run.count), 0)
-    const ids = going.map(({ id }) => id)
-    if (count > 0 && !dry) await database.write((tx) => tx.deleteFrom('artifacts').where('run_id', 'in', ids).execute())
+    const count = dry ? going.reduce((sum, run) => sum + Number(run.count), 0) : await remove(context, going)
     if (count > 0) yield { kind: 'artifacts', count, bytes: 0 }
   }
 }
 
+/** Of a run that somebody goes on with since it was looked at they stay: its steps need them. */
+async function remove({ database, now, keep }: RowContext, runs: readonly { id: string }[]): Promise<number> {
+  if (runs.length === 0) return 0
+  return database.write(async (tx) => {
+    const ids = runs.map(({ id }) => id)
+    const going = await lockEnded(tx, ids, now - keep.artifactsMs)
+    if (going.length === 0) return 0
+    const { numDeletedRows } = await tx.deleteFrom('artifacts').where('run_id', 'in', going).executeTakeFirst()
+    return Number(numDeletedRows)
+  })
+}
+
 /** Runs with artifacts that ended too long ago, in the order of their ids. */
-function selectOverRuns({ database, now, keep }: SweepContext, after: string) {
+function selectOverRuns({ database, now, keep }: RowContext, after: string) {
   return database.read
     .selectFrom('artifacts')
     .innerJoin('runs', 'runs.id', 'artifacts.run_id')

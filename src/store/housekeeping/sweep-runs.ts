@@ -1,6 +1,6 @@
 import type { Swept } from '../../domain/keep.ts'
 import type { StoreDatabase } from '../sql/database.ts'
-import { batchSize, batches, type SweepContext } from './context.ts'
+import { batchSize, batches, lockEnded, type SweepContext } from './context.ts'
 import { loadNeeded } from './needed.ts'
 
 /** A run may have thousands of events. */
@@ -26,7 +26,7 @@ export async function* sweepRuns(context: SweepContext): AsyncGenerator<Swept> {
   for (;;) {
     let removed = 0
     for (let after = ''; ;) {
-      const ids = await selectOver(context, after)
+      const ids = await listOver(context, after)
       const last = ids.at(-1)
       if (last === undefined) break
       after = last
@@ -41,14 +41,18 @@ export async function* sweepRuns(context: SweepContext): AsyncGenerator<Swept> {
   }
 }
 
+async function listOver(context: SweepContext, after: string): Promise<string[]> {
+  const page = selectOver(context.database.read, context).where('id', '>', after).orderBy('id').limit(batchSize)
+  return (await page.execute()).map(({ id }) => id)
+}
+
 /** Nothing is owed to them, and their bytes are gone: those know their run by these rows. */
-async function selectOver({ database, now, keep, dry }: SweepContext, after: string): Promise<string[]> {
+function selectOver(from: StoreDatabase['read'], { now, keep, dry }: SweepContext) {
   const endedBefore = now - keep.runsMs
-  let query = database.read
+  let query = from
     .selectFrom('runs')
     .select('id')
     .where('ended_at', '<', endedBefore)
-    .where('id', '>', after)
     .where(({ not, exists, selectFrom }) => {
       const siblings = selectFrom('runs as sibling').select('sibling.id').whereRef('sibling.first_run_id', '=', 'runs.id')
       const staying = siblings.where((row) =>
@@ -66,15 +70,22 @@ async function selectOver({ database, now, keep, dry }: SweepContext, after: str
       not(exists(selectFrom(table).select('created_at').whereRef('run_id', '=', 'runs.id'))),
     )
   }
-  const rows = await query.orderBy('id').limit(batchSize).execute()
-  return rows.map(({ id }) => id)
+  return query
 }
 
-/** Everything of these runs, in one transaction; those that an environment needs by now stay. */
-async function removeOrCount({ database, dry }: SweepContext, ids: readonly string[]): Promise<number> {
+/** Everything of these runs, in one transaction; those that went on since, or that an environment needs by now, stay. */
+async function removeOrCount(context: SweepContext, ids: readonly string[]): Promise<number> {
+  const { database, now, keep, dry } = context
   if (dry) return (await withoutNeeded(database.read, ids)).length
   return database.write(async (tx) => {
-    const going = await withoutNeeded(tx, ids)
+    const ended = await lockEnded(tx, ids, now - keep.runsMs)
+    if (ended.length === 0) return 0
+    // Looked at once more, now that nothing can be added to them.
+    const over = await selectOver(tx, context).where('id', 'in', ended).execute()
+    const going = await withoutNeeded(
+      tx,
+      over.map(({ id }) => id),
+    )
     if (going.length === 0) return 0
     for (const table of ['commands', 'steps', 'run_events', 'segment_tokens', 'holders', 'releases'] as const)
       await tx.deleteFrom(table).where('run_id', 'in', going).execute()
@@ -84,6 +95,7 @@ async function removeOrCount({ database, dry }: SweepContext, ids: readonly stri
 }
 
 async function withoutNeeded(from: StoreDatabase['read'], ids: readonly string[]): Promise<string[]> {
+  if (ids.length === 0) return []
   const needed = await loadNeeded(from)
   const releases = await from.selectFrom('releases').select(['id', 'run_id']).where('run_id', 'in', ids).execute()
   const staying = new Set(releases.filter(({ id }) => needed.has(id)).map((release) => release.run_id))

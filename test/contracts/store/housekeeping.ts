@@ -78,6 +78,29 @@ export function housekeepingContract(open: OpenStoreUnderTest): void {
       expect((await startRun(store)).number).toBe(2)
     })
 
+    test('one that somebody goes on with while others of its age are removed stays whole', async () => {
+      const { store, clock } = await open()
+      // More than are removed in one transaction.
+      for (let made = 0; made < 25; made += 1) await startRun(store)
+      await carryCommands(store)
+      const runs = (await store.runs.list({ limit: 100 })).items
+      for (const { id } of runs) await store.runs.finish(id, { status: 'failed', at: clock.now }, [])
+      clock.now += 365 * day + 1
+      const last =
+        runs
+          .map(({ id }) => id)
+          .toSorted()
+          .at(-1) ?? ''
+      const swept: Swept[] = []
+      for await (const one of store.housekeeping.sweep({ keep, dry: false, only: ['runs'] })) {
+        if (swept.length === 0) await store.runs.resume({ runId: last, actor: ana, key: 'k' })
+        swept.push(one)
+      }
+      expect(addUp(swept)).toEqual([{ kind: 'runs', count: 24, bytes: 0 }])
+      expect((await store.runs.list({})).items).toMatchObject([{ id: last, status: 'queued', round: 1 }])
+      expect(await store.commands.lease({ owner: 'a', leaseMs: 1, limit: 10 })).toMatchObject([{ runId: last, round: 1 }])
+    })
+
     test('the first of siblings goes with the last of them', async () => {
       const { store, clock } = await open()
       const run = await startRun(store)
