@@ -123,6 +123,8 @@ export interface RunStore {
    * Not ended, or ended well: `conflict`. The same key again changes nothing.
    */
   resume(input: { runId: string; from?: string; actor: Actor; reason?: string; key: string }): Promise<Run>
+  /** How it came to its present round: the number of the event that tells so, and where from. Undefined: it is the first round. */
+  findResume(run: Pick<Run, 'id' | 'round'>): Promise<{ seq: number; from?: string } | undefined>
   find(runId: string): Promise<Run | undefined>
   findByNumber(project: string, number: number): Promise<Run | undefined>
   list(input: PageRequest & RunFilter): Promise<Page<Run>>

@@ -97,6 +97,98 @@ describe('a stream of a log', () => {
     expect(await readFrom('', '?part=undo')).toEqual(['1.1.5', '1.1.5 end'])
   })
 
+  describe('of a run that somebody goes on with', () => {
+    test('waits for the next attempt of a step that is done again, and tells what that prints', async () => {
+      await append('no', { final: true })
+      await tell({ status: 'errored' })
+      await goOn({})
+      expect(
+        await follow(async () => {
+          await append('again no', { attempt: 2, epoch: 2, final: true })
+          await tell({ status: 'failed', attempt: 2, epoch: 2 }, 1)
+          // It has its retries as at first.
+          await append('yes', { attempt: 3, epoch: 2, final: true })
+          await tell({ status: 'succeeded', attempt: 3, epoch: 2 }, 2)
+        }),
+      ).toBe('noagain noyes')
+    })
+
+    test('does not end between two attempts: those of the rounds before count for nothing', async () => {
+      await append('no', { final: true })
+      await tell({ status: 'errored' })
+      await goOn({})
+      await append('again no', { attempt: 2, epoch: 2, final: true })
+      await tell({ status: 'failed', attempt: 2, epoch: 2 }, 1)
+      expect(
+        await follow(async () => {
+          await append('yes', { attempt: 3, epoch: 2, final: true })
+          await tell({ status: 'succeeded', attempt: 3, epoch: 2 }, 2)
+        }),
+      ).toBe('noagain noyes')
+    })
+
+    test('ends at once for a step that stays done', async () => {
+      await append('yes', { final: true })
+      await tell({ status: 'succeeded' })
+      await goOn({})
+      expect(await readFrom('')).toEqual(['1.1.3', '1.1.3 end'])
+    })
+
+    test('waits for a step that had succeeded and is to be done again all the same', async () => {
+      await append('yes', { final: true })
+      await tell({ status: 'succeeded' })
+      await goOn({ from: 'build' })
+      expect(
+        await follow(async () => {
+          await append(' and yes', { attempt: 2, epoch: 2, final: true })
+          await tell({ status: 'succeeded', attempt: 2, epoch: 2 }, 1)
+        }),
+      ).toBe('yes and yes')
+    })
+
+    test('waits for an undo that was done before, until it is done again or never comes', async () => {
+      const undo = (status: 'done' | 'owed', n: number) => ({
+        ...{
+          source: 'run',
+          epoch: 1,
+          n,
+          at: n,
+          body: { type: 'undo' as const, item: { step: 'build', does: 'takes it back', status } },
+        },
+      })
+      await append('undid', { part: 'undo', final: true })
+      await tell({ status: 'succeeded' })
+      await door.store.runs.record(runId, [undo('done', 10)])
+      await goOn({})
+      const client = await door.client('viewer')
+      const seen: LogStreamItem[] = []
+      for await (const item of client.followLog({ id: runId }, 'build', { query: { part: 'undo' } })) {
+        seen.push(item)
+        if (item.type !== 'chunk' || item.attempt !== 1) continue
+        await door.store.runs.record(runId, [undo('owed', 11)])
+        await append(' twice', { part: 'undo', attempt: 2, epoch: 2, final: true })
+        await door.store.runs.record(runId, [undo('done', 12)])
+      }
+      expect(textOf(seen)).toBe('undid twice')
+    })
+
+    async function goOn(how: { from?: string }): Promise<void> {
+      await door.store.runs.finish(runId, { status: 'failed', at: 2_000 }, [])
+      await door.store.runs.resume({ runId, actor: { id: 'token:ana', name: 'ana' }, key: 'k', ...how })
+    }
+
+    /** All that is told; `then` happens once all that was there is. */
+    async function follow(then: () => Promise<void>): Promise<string> {
+      const client = await door.client('viewer')
+      const before = (await door.store.logs.list(runId, 'build')).length
+      const seen: LogStreamItem[] = []
+      for await (const item of client.followLog({ id: runId }, 'build')) {
+        if (seen.push(item) === before && item.type === 'chunk') await then()
+      }
+      return textOf(seen)
+    }
+  })
+
   test('ends at once for a step that never ran', async () => {
     await tell({ status: 'skipped' })
     expect(await readFrom('')).toEqual([' end'])

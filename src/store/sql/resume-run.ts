@@ -1,7 +1,7 @@
 import { BelayError } from '../../domain/errors.ts'
 import { mustBeResumable } from '../../domain/resume-run.ts'
 import type { Actor } from '../../domain/trigger.ts'
-import type { Write } from './database.ts'
+import type { StoreDatabase, Write } from './database.ts'
 import { lock, locks } from './lock.ts'
 import { insertCommand } from './new-run.ts'
 import { insertEvent } from './record-events.ts'
@@ -40,6 +40,31 @@ export async function resumeRun({ tx, now }: Write, input: ResumeRun): Promise<b
     body: { type: 'run', status, reason },
   })
   return true
+}
+
+/** By what `resumeRun` left. */
+export async function findResume(
+  from: StoreDatabase['read'],
+  { id, round }: { id: string; round: number },
+): Promise<{ seq: number; from?: string } | undefined> {
+  if (round === 0) return undefined
+  const told = await from
+    .selectFrom('run_events')
+    .select('seq')
+    .where('run_id', '=', id)
+    .where('source', '=', 'store')
+    .where('epoch', '=', round)
+    .orderBy('seq')
+    .executeTakeFirst()
+  const start = await from
+    .selectFrom('commands')
+    .select('from_step')
+    .where('run_id', '=', id)
+    .where('round', '=', round)
+    .where('kind', '=', 'start')
+    .executeTakeFirst()
+  if (told === undefined) return undefined
+  return { seq: told.seq, ...(typeof start?.from_step === 'string' ? { from: start.from_step } : {}) }
 }
 
 function refuseOther(from: string | null, input: ResumeRun): false {

@@ -7,7 +7,7 @@ import { fromJson, toJson } from './json.ts'
 import { finishRun, recordEvents } from './record-events.ts'
 import { listEvents, waitForEvents } from './run-events.ts'
 import { createRunLists } from './run-lists.ts'
-import { resumeRun } from './resume-run.ts'
+import { findResume, resumeRun } from './resume-run.ts'
 import { loadRunRow, lockRunRow, toRun } from './run-row.ts'
 import { startRun, startSiblings } from './start-run.ts'
 
@@ -45,6 +45,8 @@ export function createRunStore(database: StoreDatabase): RunStore {
       })
       return toRun(run)
     },
+
+    findResume: (run) => findResume(database.read, run),
 
     async savePlan({ runId, plan, planDigest }) {
       await database.write(async (tx) => {

@@ -102,6 +102,8 @@ export function runContract(open: OpenStoreUnderTest): void {
       const resumed = await store.runs.resume(going)
       expect(resumed).toMatchObject({ status: 'queued', round: 1, reason: 'retried by ana from "build": again' })
       expect(resumed).not.toHaveProperty('endedAt')
+      expect(await store.runs.findResume(run)).toBeUndefined()
+      expect(await store.runs.findResume(resumed)).toEqual({ seq: 2, from: 'build' })
       expect(await store.runs.resume(going)).toEqual(resumed)
       await expect(store.runs.resume({ ...going, from: 'unit' })).rejects.toMatchObject({ code: 'conflict' })
       const [command, ...others] = await store.commands.lease(lease)
