@@ -70,8 +70,11 @@ export interface Command {
 }
 
 export interface CommandStore {
-  /** Leases up to `limit` commands that are due, of one kind if `only` says so, oldest first, never one behind an undone one of the same run. */
-  lease(input: { owner: string; leaseMs: number; limit: number; only?: Command['kind'] }): Promise<Command[]>
+  /**
+   * Leases up to `limit` commands that are due, oldest first, never one behind an undone one of the same run. `only`: cancels, and
+   * what stands before one in its run.
+   */
+  lease(input: { owner: string; leaseMs: number; limit: number; only?: 'cancel' }): Promise<Command[]>
   /** Says of each queued run, once, why it does not begin: of those whose start was never leased. */
   hold(reason: string): Promise<void>
   /** After Temporal's acknowledgement. */

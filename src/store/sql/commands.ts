@@ -50,7 +50,7 @@ export function createCommandStore(database: StoreDatabase): CommandStore {
 interface Due {
   now: number
   limit: number
-  only?: Command['kind'] | undefined
+  only?: 'cancel' | undefined
 }
 
 async function lease(tx: Tx, input: Due & { owner: string; leaseMs: number }): Promise<Command[]> {
@@ -77,7 +77,7 @@ async function lease(tx: Tx, input: Due & { owner: string; leaseMs: number }): P
 function selectDue(from: StoreDatabase['read'], { now, limit, only }: Due) {
   const heads = from.selectFrom('commands').selectAll().where(isHead)
   return (
-    (only === undefined ? heads : heads.where('kind', '=', only))
+    (only === undefined ? heads : heads.where((row) => row.or([row('kind', '=', only), isBefore(row, only)])))
       .where('due_at', '<=', now)
       .where((row) => row.or([row('lease_until', 'is', null), row('lease_until', '<=', now)]))
       // The order of the index of what is undone; without it all commands ever made are read.
@@ -90,29 +90,44 @@ function selectDue(from: StoreDatabase['read'], { now, limit, only }: Due) {
 /** How many runs are told in one transaction; the next call goes on. */
 const heldAtOnce = 100
 
-/** Starts that nobody has tried, of runs that say nothing of it. */
+/** Starts that nobody has tried, and of which nothing was said yet. */
 function selectUntold(from: StoreDatabase['read']) {
   return from
     .selectFrom('commands')
     .innerJoin('runs', 'runs.id', 'commands.run_id')
-    .select('runs.id')
+    .select(['runs.id', 'runs.round', 'runs.last_seq', 'commands.id as command'])
+    .whereRef('commands.round', '=', 'runs.round')
     .where('commands.kind', '=', 'start')
     .where('commands.done_at', 'is', null)
     .where('commands.attempts', '=', 0)
+    .where('commands.error', 'is', null)
     .where('runs.ended_at', 'is', null)
-    .where('runs.reason', 'is', null)
 }
 
 async function hold(tx: Tx, { reason, now }: { reason: string; now: number }): Promise<string[]> {
   await lock(tx, locks.queue)
   // One that is being leased just now is about to begin.
   const runs = await selectUntold(tx).orderBy('commands.id').limit(heldAtOnce).forUpdate('commands').skipLocked().execute()
-  for (const { id } of runs) {
+  for (const { id, round, last_seq: n, command } of runs) {
+    // That it was said is noted there: the run's own reason may be another one's, who goes on with it.
+    await tx.updateTable('commands').set({ error: reason }).where('id', '=', command).execute()
     await tx.updateTable('runs').set({ reason }).where('id', '=', id).execute()
     const body = { type: 'run' as const, status: 'queued' as const, reason }
-    await insertEvent(tx, id, { source: 'store', epoch: 0, n: 0, at: now, body })
+    await insertEvent(tx, id, { source: 'store', epoch: round, n, at: now, body })
   }
   return runs.map(({ id }) => id)
+}
+
+/** One of that kind of the same run waits for it. */
+function isBefore(row: ExpressionBuilder<Tables, 'commands'>, kind: Command['kind']) {
+  const later = row
+    .selectFrom('commands as later')
+    .select('later.id')
+    .whereRef('later.run_id', '=', 'commands.run_id')
+    .whereRef('later.id', '>', 'commands.id')
+    .where('later.kind', '=', kind)
+    .where('later.done_at', 'is', null)
+  return row.exists(later)
 }
 
 /** Undone, and none before it in its run is undone. */

@@ -38,6 +38,36 @@ export function commandContract(open: OpenStoreUnderTest): void {
       expect((await store.runs.find(run.id))?.status).toBe('queued')
     })
 
+    test('of cancels only are leased with a start that was tried, behind which one waits', async () => {
+      const { store, clock } = await open()
+      const [unwanted, wanted] = [await startRun(store), await startRun(store)]
+      for (const { id } of await store.commands.lease(lease))
+        await store.commands.retry(id, { retryAt: clock.now, error: 'away' })
+      expect(await store.commands.lease({ ...lease, only: 'cancel' })).toEqual([])
+      await store.runs.cancel({ runId: unwanted.id, actor: ana })
+      const [start, ...others] = await store.commands.lease({ ...lease, only: 'cancel' })
+      expect([start, others]).toMatchObject([{ kind: 'start', runId: unwanted.id }, []])
+      await store.commands.done(start?.id ?? 0)
+      expect(await store.commands.lease({ ...lease, only: 'cancel' })).toMatchObject([{ kind: 'cancel', runId: unwanted.id }])
+      expect(await store.commands.lease(lease)).toMatchObject([{ kind: 'start', runId: wanted.id }])
+    })
+
+    test('that are held say so on a run that somebody goes on with, too, each time once', async () => {
+      const { store, clock } = await open()
+      const run = await startRun(store)
+      await store.commands.hold('disk low: 1')
+      await store.commands.done((await store.commands.lease(lease))[0]?.id ?? 0)
+      await store.runs.finish(run.id, { status: 'failed', at: clock.now }, [])
+      const resumed = await store.runs.resume({ runId: run.id, actor: ana, from: 'build', key: 'k' })
+      for (const reason of ['disk low: 2', 'disk low: 3']) await store.commands.hold(reason)
+      expect(await store.runs.find(run.id)).toMatchObject({ status: 'queued', reason: 'disk low: 2' })
+      const events = await store.runs.events(run.id, { after: 0, limit: 9 })
+      expect(events.map(({ body }) => (body.type === 'run' ? body.reason : body.type))).toEqual([
+        ...['disk low: 1', undefined, 'retried by ana from "build"', 'disk low: 2'],
+      ])
+      expect(await store.runs.findResume(resumed)).toEqual({ seq: 3, from: 'build' })
+    })
+
     test('that are held say so on their run, once; those that were tried say nothing', async () => {
       const { store } = await open()
       const tried = await startRun(store)
