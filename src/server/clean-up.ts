@@ -38,7 +38,7 @@ export async function previewCleanUp({ config, store }: CleanUpDeps): Promise<Sw
 export interface CleanUpRequest {
   /** Who asked, for the audit. */
   actor: string
-  /** Stops between two batches. */
+  /** Stops between two batches, also of what stays. */
   signal: AbortSignal
 }
 
@@ -51,14 +51,18 @@ export async function cleanUp(deps: CleanUpDeps, request: CleanUpRequest): Promi
   const owner = randomUUID()
   if (deps.only === undefined && !(await housekeeping.lease({ owner, leaseMs }))) throw busy()
   const swept: Swept[] = []
-  try {
-    const more = await sweep(deps, { owner, signal: request.signal, swept })
-    return { swept: addUp(swept), more }
-  } finally {
-    // What went has gone, whatever came after it.
-    await tell(deps, request.actor, addUp(swept))
-    await housekeeping.release(owner)
-  }
+  const ended = await settled(sweep(deps, { owner, signal: request.signal, swept }))
+  // What went has gone, whatever came after it; and whatever came of that, the next one has its turn.
+  const told = await settled(tell(deps, request.actor, addUp(swept)))
+  const released = await settled(housekeeping.release(owner))
+  // Of several the first is what the others came of.
+  for (const part of [ended, told, released]) if (part.status === 'rejected') throw part.reason
+  return { swept: addUp(swept), more: ended.status === 'fulfilled' && ended.value }
+}
+
+async function settled<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
+  const [result] = await Promise.allSettled([work])
+  return result
 }
 
 async function sweep(
@@ -67,14 +71,20 @@ async function sweep(
 ): Promise<boolean> {
   const { housekeeping } = store
   let renewedAt = performance.now()
-  for await (const some of housekeeping.sweep({ keep: keepOf(config), dry: false, images: imagesOf(config), only })) {
-    swept.push(some)
-    if (signal.aborted) return true
-    if (only !== undefined || performance.now() - renewedAt < renewAfterMs) continue
-    if (!(await housekeeping.lease({ owner, leaseMs }))) return true
+  let more = false
+  const mayGoOn = async (): Promise<boolean> => {
+    if (signal.aborted) return false
+    if (only !== undefined || performance.now() - renewedAt < renewAfterMs) return true
     renewedAt = performance.now()
+    return housekeeping.lease({ owner, leaseMs })
   }
-  return false
+  const request = { keep: keepOf(config), dry: false, images: imagesOf(config), only }
+  const goesOn = async () => {
+    more = !(await mayGoOn())
+    return !more
+  }
+  for await (const some of housekeeping.sweep({ ...request, goesOn })) swept.push(some)
+  return more
 }
 
 async function tell({ store, log }: CleanUpDeps, actor: string, swept: readonly Swept[]): Promise<void> {

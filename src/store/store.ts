@@ -396,6 +396,8 @@ export interface SweepRequest {
   images?: string
   /** Absent: everything. */
   only?: readonly SweepKind[] | undefined
+  /** Asked between two batches, also of what stays: no more, if it says so. */
+  goesOn?: () => Promise<boolean>
 }
 
 /** What is not kept any longer is removed, by one of the servers. */

@@ -5,7 +5,7 @@ import { until } from '../../../test/helpers/until.ts'
 import { runProgram } from '../../cli/program.ts'
 import { testIo } from '../../cli/test-io.ts'
 import { defaults } from '../../domain/defaults.ts'
-import type { Run } from '../../store/store.ts'
+import type { Run, Store } from '../../store/store.ts'
 import { cleanUp, startCleanUp } from '../clean-up.ts'
 
 const dayMs = 86_400_000
@@ -90,6 +90,34 @@ describe('a clean-up', () => {
     expect(stopped.more).toBe(true)
     const rest = await cleanUp({ store, config, log }, { actor: 'belay', signal: new AbortController().signal })
     expect(rest).toMatchObject({ more: false, swept: expect.arrayContaining([{ kind: 'runs', count: 3, bytes: 0 }]) as unknown })
+  })
+
+  test('that is told to stop does so also where nothing is to be removed', async () => {
+    await endedRun(1)
+    const { store, config, log } = door
+    const stopped = await cleanUp({ store, config, log }, { actor: 'belay', signal: AbortSignal.abort() })
+    expect(stopped).toEqual({ swept: [], more: true })
+  })
+
+  test.each([
+    ['that breaks off says why', 'the disk broke', new Error('the disk broke')],
+    ['that has done its work', 'the audit cannot be written', undefined],
+  ])('%s, and gives its turn back, though the audit cannot be written', async (_, message, broken) => {
+    const { store, config, log } = door
+    const failing: Store = {
+      ...store,
+      audit: { ...store.audit, write: () => Promise.reject(new Error('the audit cannot be written')) },
+      housekeeping: {
+        ...store.housekeeping,
+        async *sweep() {
+          yield await Promise.resolve({ kind: 'logs' as const, count: 1, bytes: 1 })
+          if (broken !== undefined) throw broken
+        },
+      },
+    }
+    const signal = new AbortController().signal
+    await expect(cleanUp({ store: failing, config, log }, { actor: 'a', signal })).rejects.toThrow(message)
+    expect(await store.housekeeping.lease({ owner: 'the next one', leaseMs: 1 })).toBe(true)
   })
 
   test('comes by itself, and again and again', async () => {

@@ -10,7 +10,7 @@ import { sweepReleases } from './sweep-releases.ts'
 import { sweepCommands, sweepDeliveries, sweepOutbox, sweepPlans, sweepSegmentTokens } from './sweep-rows.ts'
 import { sweepDeployments, sweepRuns } from './sweep-runs.ts'
 
-/** In the order of `sweepKinds`: what names something goes before what it names, and a run after all that is its own. */
+/** Each tells of every batch that it has looked at, also that nothing of it went. In the order of `sweepKinds`: what names something goes before what it names, and a run after all that is its own. */
 const sweeps: Readonly<Record<SweepKind, (context: SweepContext) => AsyncGenerator<Swept>>> = {
   logs: sweepLogs,
   log_files: sweepLogFiles,
@@ -36,10 +36,14 @@ export function createHousekeeping(parts: Pick<SweepContext, 'database' | 'logs'
     async release(owner) {
       await database.write((tx) => tx.deleteFrom('leases').where('name', '=', name).where('owner', '=', owner).execute())
     },
-    async *sweep(input) {
+    async *sweep({ only = sweepKinds, goesOn = () => Promise.resolve(true), ...input }) {
       const context: SweepContext = { ...parts, ...input, now: database.now() }
-      for (const kind of input.only ?? sweepKinds) {
-        for await (const swept of sweeps[kind](context)) if (swept.count > 0 || swept.bytes > 0) yield swept
+      for (const kind of only) {
+        if (!(await goesOn())) return
+        for await (const swept of sweeps[kind](context)) {
+          if (swept.count > 0 || swept.bytes > 0) yield swept
+          if (!(await goesOn())) return
+        }
       }
     },
   }

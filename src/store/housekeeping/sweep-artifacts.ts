@@ -13,7 +13,7 @@ export async function* sweepArtifacts(context: RowContext): AsyncGenerator<Swept
     after = last.id
     const going = runs.filter(({ id }) => !kept.has(id))
     const count = dry ? going.reduce((sum, run) => sum + Number(run.count), 0) : await remove(context, going)
-    if (count > 0) yield { kind: 'artifacts', count, bytes: 0 }
+    yield { kind: 'artifacts', count, bytes: 0 }
   }
 }
 
@@ -55,6 +55,7 @@ export async function* sweepBlobs(context: SweepContext): AsyncGenerator<Swept> 
   const keptRuns = new Set(releases.map(({ runId }) => runId))
   for await (const files of blobs.list()) {
     const old = files.filter(({ digest, putAt }) => putAt < putBefore && !ofReleases.has(digest))
+    yield { kind: 'blobs', count: 0, bytes: 0 }
     for (const some of batches(old)) {
       const named = await findNamed(
         context,
@@ -67,7 +68,7 @@ export async function* sweepBlobs(context: SweepContext): AsyncGenerator<Swept> 
         count += 1
         bytes += sizeBytes
       }
-      if (count > 0) yield { kind: 'blobs', count, bytes }
+      yield { kind: 'blobs', count, bytes }
     }
   }
 }

@@ -18,6 +18,6 @@ export async function* sweepImages(context: SweepContext): AsyncGenerator<Swept>
       blobsBefore: Math.min(now - dayMs, madeBefore),
       dry,
     })
-    if (count > 0 || bytes > 0) yield { kind: 'images', count, bytes }
+    yield { kind: 'images', count, bytes }
   }
 }

@@ -42,14 +42,14 @@ const strayMs = 7 * dayMs
 
 /** What a killed clean-up, or a killed append, left of runs that ended long ago or are not here any more. */
 export async function* sweepLogFiles({ database, logs, now, dry }: SweepContext): AsyncGenerator<Swept> {
-  for await (const { runId, files } of logs.listStrays({ writtenBefore: now - strayMs })) {
+  const isLongOver = async (runId: string) => {
     const run = await database.read.selectFrom('runs').select('ended_at').where('id', '=', runId).executeTakeFirst()
-    if (run !== undefined && (run.ended_at === null || run.ended_at >= now - strayMs)) continue
-    if (!dry)
-      await logs.removeStrays(
-        runId,
-        files.map(({ name }) => name),
-      )
-    yield { kind: 'log_files', count: files.length, bytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) }
+    return run === undefined || (run.ended_at !== null && run.ended_at < now - strayMs)
+  }
+  for await (const { runId, files } of logs.listStrays({ writtenBefore: now - strayMs })) {
+    const going = files.length > 0 && (await isLongOver(runId)) ? files : []
+    const names = going.map(({ name }) => name)
+    if (!dry && names.length > 0) await logs.removeStrays(runId, names)
+    yield { kind: 'log_files', count: names.length, bytes: going.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) }
   }
 }

@@ -33,7 +33,7 @@ export async function* sweepRuns(context: SweepContext): AsyncGenerator<Swept> {
       for (const some of batches(ids, runsAtOnce)) {
         const count = await removeOrCount(context, some)
         removed += count
-        if (count > 0) yield { kind: 'runs', count, bytes: 0 }
+        yield { kind: 'runs', count, bytes: 0 }
       }
     }
     // The first of siblings goes once the others are gone, so there may be more.

@@ -32,7 +32,7 @@ interface Append {
 export interface LogFiles extends LogStore {
   /** Of a run that has ended: first what says that it is there, then its bytes. Killed in between it leaves a stray file. */
   remove(key: LogKey): Promise<boolean>
-  /** Files that no row has, older than this by their last write, run by run. */
+  /** Files that no row has, older than this by their last write, run by run, also of one that has none. */
   listStrays(input: { writtenBefore: number }): AsyncGenerator<{ runId: string; files: { name: string; sizeBytes: number }[] }>
   removeStrays(runId: string, names: readonly string[]): Promise<void>
 }
@@ -102,7 +102,7 @@ export function createLogFiles(options: LogFilesOptions): LogFiles {
         const known = new Set((await rows.ofRun(runId)).map((key) => basename(logPath(key).file)))
         const files = await filesIn(directory)
         const strays = files.filter(({ name, writtenAt }) => writtenAt < writtenBefore && !known.has(name))
-        if (strays.length > 0) yield { runId, files: strays }
+        yield { runId, files: strays }
       }
     },
     async removeStrays(runId, names) {

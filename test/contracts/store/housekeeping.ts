@@ -279,6 +279,16 @@ export function housekeepingContract(open: OpenStoreUnderTest): void {
       expect((await store.runs.list({})).items).toEqual([])
     })
 
+    test('one asks between two batches whether it goes on, also where all of them stay', async () => {
+      const { store } = await open()
+      for (const content of ['one', 'two', 'three']) await store.blobs.put(digestOf(content), streamOf(content))
+      let asked = 0
+      const goesOn = () => Promise.resolve((asked += 1) < 3)
+      const swept: Swept[] = []
+      for await (const one of store.housekeeping.sweep({ keep, dry: false, only: ['blobs'], goesOn })) swept.push(one)
+      expect({ swept, asked }).toEqual({ swept: [], asked: 3 })
+    })
+
     test("is one owner's turn until it is given back or its time is up", async () => {
       const { store, clock } = await open()
       const { housekeeping } = store
