@@ -78,8 +78,10 @@ export interface JournalRecord {
 
 export interface Journals {
   begin(begun: Omit<Begun, 'type'>): Journal
-  /** Oldest first; of one run if asked for. What cannot be read as a journal is left out. */
+  /** Oldest first; of one run if asked for. What cannot be read as a journal is left out. Throws what the file system throws. */
   list(runId?: string): JournalRecord[]
+  /** The same of all runs; what the file system does not give is left out, and told. */
+  listReadable(unreadable: (error: unknown) => void): JournalRecord[]
   /** Notes that Temporal has been told. */
   markReported(record: JournalRecord): void
   /** Notes, in another process than its writer's, what of it is about to be killed. */
@@ -91,6 +93,11 @@ export interface Journals {
 /** `directory`: one directory per run below it. */
 export function createJournals(directory: string): Journals {
   const directoryOf = (runId: string) => join(directory, z.uuid().parse(runId))
+  const recordsOf = (runId: string, attempt: Attempt) => {
+    const place = directoryOf(runId)
+    const names = attempt(() => namesIn(place).sort()) ?? []
+    return names.flatMap((name) => attempt(() => readJournal(join(place, name))) ?? [])
+  }
   let last = 0
   return {
     begin(begun) {
@@ -102,12 +109,19 @@ export function createJournals(directory: string): Journals {
     },
     list(runId) {
       const runs = runId === undefined ? namesIn(directory) : [runId]
-      return runs.flatMap((run) => {
-        const place = directoryOf(run)
-        return namesIn(place)
-          .sort()
-          .flatMap((name) => readJournal(join(place, name)) ?? [])
-      })
+      return runs.flatMap((run) => recordsOf(run, (read) => read()))
+    },
+    listReadable(unreadable) {
+      const attempt: Attempt = (read) => {
+        try {
+          return read()
+        } catch (error) {
+          unreadable(error)
+          return undefined
+        }
+      }
+      const runs = attempt(() => namesIn(directory)) ?? []
+      return runs.flatMap((run) => attempt(() => recordsOf(run, attempt)) ?? [])
     },
     markReported(record) {
       const lines = openSyncedLines(record.file)
@@ -124,6 +138,9 @@ export function createJournals(directory: string): Journals {
     },
   }
 }
+
+/** How something is read: what it throws may be caught. */
+type Attempt = <T>(read: () => T) => T | undefined
 
 function namesIn(directory: string): string[] {
   try {
