@@ -78,10 +78,20 @@ async function spawnWatchdog({ directory, program, env }: WatchedOptions): Promi
       args: [...program.args, directory],
       ...{ cwd: directory, env, output, ipc: true, outlive: true },
     })
-    writeFileDurably(recordOf(directory), JSON.stringify(spawned.identity))
+    await note(directory, spawned)
     return spawned
   } finally {
     closeSync(output)
+  }
+}
+
+/** One that is not written down is told nothing and found by nobody, and would end every step after its seven seconds. */
+async function note(directory: string, { identity }: Spawned): Promise<void> {
+  try {
+    writeFileDurably(recordOf(directory), JSON.stringify(identity))
+  } catch (error) {
+    await stopGroup(identity, 0)
+    throw error
   }
 }
 
