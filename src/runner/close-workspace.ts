@@ -4,14 +4,35 @@ import type { RunnerDeps } from './runner-deps.ts'
 
 type CloseDeps = Pick<RunnerDeps, 'inFlight' | 'journals' | 'workspaces' | 'stops' | 'groups'>
 
-/** Twice: nothing to do. `keep`: the directory stays as it is. */
-export async function closeWorkspace(deps: CloseDeps, runId: string, keep = false): Promise<void> {
+export interface CloseInput {
+  runId: string
+  /** The directory stays as it is. */
+  keep?: boolean | undefined
+  /** The last epoch that ends; default: the one of now. A run that goes on meanwhile, after an end, has a later one. */
+  upTo?: number
+}
+
+/** Twice: nothing to do. Throws `unavailable` if the directory cannot be removed. */
+export async function closeWorkspace(deps: CloseDeps, input: CloseInput): Promise<void> {
+  const { runId, keep = false, upTo = lastEpochOf(deps, runId) } = input
+  if (lastEpochOf(deps, runId) > upTo) return
   await deps.inFlight.stopRun(runId)
-  const tags = new Set(deps.journals.list(runId).map((record) => tagOf(record.begun)))
-  for (const tag of tags) await killTagged(tag)
-  await deps.groups?.endAll(`${runId}.`)
+  const epochs = new Set(epochsOf(deps, runId).filter((epoch) => epoch <= upTo))
+  for (const epoch of epochs) await killTagged(tagOf({ runId, epoch }))
+  for (const epoch of epochs) await deps.groups?.endAll(`${runId}.e${String(epoch)}.`)
   if (keep) return
-  await deps.workspaces.remove(runId)
-  deps.journals.remove(runId)
+  // First: a directory that cannot be removed must not stop the steps of a run that goes on after its end.
   deps.stops.forget(runId)
+  await deps.workspaces.remove(runId, upTo)
+  deps.journals.remove(runId, upTo)
+}
+
+/** The highest epoch that this runner has had of the run; 0 if it has none. */
+export function lastEpochOf({ workspaces, journals }: Pick<RunnerDeps, 'workspaces' | 'journals'>, runId: string): number {
+  return Math.max(workspaces.findEpoch(runId) ?? 0, ...epochsOf({ journals }, runId))
+}
+
+/** Of the journals that can be read: one that cannot goes with the others. */
+function epochsOf({ journals }: Pick<RunnerDeps, 'journals'>, runId: string): number[] {
+  return journals.listReadable(() => undefined, runId).map(({ begun }) => begun.epoch)
 }

@@ -93,7 +93,7 @@ export function createRunner(options: CreateRunnerOptions): Runner {
     openWorkspace: async (input, task) => await openWorkspace(deps, input, task),
     runSegment: async (input, task) => await runSegment(deps, input, task),
     runScript: async (input, task) => await runScript(deps, input, task),
-    closeWorkspace: async (runId, keep) => await closeWorkspace(deps, runId, keep),
+    closeWorkspace: async (runId, keep) => await closeWorkspace(deps, { runId, keep }),
     whenFree: async (signal) => await deps.slots.whenFree(signal),
     async drain() {
       stopWith(draining, 'drained')

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -98,6 +98,16 @@ describe('journal', () => {
     journals.remove(runId)
     journals.remove(runId)
     expect(journals.list()).toEqual([])
+  })
+
+  it('leaves the journals of later epochs, and removes what cannot be read', () => {
+    begin()
+    journals.begin({ runId, epoch: 4, work: 'opening', token: 'eQ==' })
+    mkdirSync(join(directory, runId, '1.segment.jsonl'))
+    journals.remove(runId, 3)
+    expect(journals.list().map((record) => record.begun.epoch)).toEqual([4])
+    journals.remove(runId, 4)
+    expect(readdirSync(directory)).toEqual([])
   })
 
   it('takes no run id that is not one, so that no path leaves its directory', () => {

@@ -80,14 +80,14 @@ export interface Journals {
   begin(begun: Omit<Begun, 'type'>): Journal
   /** Oldest first; of one run if asked for. What cannot be read as a journal is left out. Throws what the file system throws. */
   list(runId?: string): JournalRecord[]
-  /** The same of all runs; what the file system does not give is left out, and told. */
-  listReadable(unreadable: (error: unknown) => void): JournalRecord[]
+  /** The same; what the file system does not give is left out, and told. */
+  listReadable(unreadable: (error: unknown) => void, runId?: string): JournalRecord[]
   /** Notes that Temporal has been told. */
   markReported(record: JournalRecord): void
   /** Notes, in another process than its writer's, what of it is about to be killed. */
   markCut(record: JournalRecord, steps: readonly RunningStep[]): void
-  /** Twice: nothing to do. */
-  remove(runId: string): void
+  /** Those of epochs up to this one, and what cannot be read. Twice: nothing to do. */
+  remove(runId: string, upTo?: number): void
 }
 
 /** `directory`: one directory per run below it. */
@@ -111,16 +111,9 @@ export function createJournals(directory: string): Journals {
       const runs = runId === undefined ? namesIn(directory) : [runId]
       return runs.flatMap((run) => recordsOf(run, (read) => read()))
     },
-    listReadable(unreadable) {
-      const attempt: Attempt = (read) => {
-        try {
-          return read()
-        } catch (error) {
-          unreadable(error)
-          return undefined
-        }
-      }
-      const runs = attempt(() => namesIn(directory)) ?? []
+    listReadable(unreadable, runId) {
+      const attempt = orTell(unreadable)
+      const runs = runId === undefined ? (attempt(() => namesIn(directory)) ?? []) : [runId]
       return runs.flatMap((run) => attempt(() => recordsOf(run, attempt)) ?? [])
     },
     markReported(record) {
@@ -133,14 +126,32 @@ export function createJournals(directory: string): Journals {
       // Not synced: it is for a runner that still lives, and must not wait for a disk that may be the trouble.
       appendFileSync(record.file, `\n${lines.join('\n')}\n`)
     },
-    remove(runId) {
-      rmSync(directoryOf(runId), { recursive: true, force: true })
+    remove(runId, upTo = Infinity) {
+      const place = directoryOf(runId)
+      const staying = recordsOf(
+        runId,
+        orTell(() => undefined),
+      ).filter(({ begun }) => begun.epoch > upTo)
+      if (staying.length === 0) return rmSync(place, { recursive: true, force: true })
+      const gone = namesIn(place).filter((name) => staying.every(({ file }) => file !== join(place, name)))
+      for (const name of gone) rmSync(join(place, name), { recursive: true, force: true })
     },
   }
 }
 
 /** How something is read: what it throws may be caught. */
 type Attempt = <T>(read: () => T) => T | undefined
+
+function orTell(tell: (error: unknown) => void): Attempt {
+  return (read) => {
+    try {
+      return read()
+    } catch (error) {
+      tell(error)
+      return undefined
+    }
+  }
+}
 
 function namesIn(directory: string): string[] {
   try {

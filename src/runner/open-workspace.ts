@@ -19,6 +19,8 @@ export async function openWorkspace(deps: RunnerDeps, input: OpenWorkspaceInput,
         const { before } = input
         const keepSince = before?.runner === deps.name ? before.since : undefined
         const { files, resumed, restored } = await deps.workspaces.open(input, { signal, keepSince })
+        // A fresh directory is a fresh try: what had failed before is the workflow's to know.
+        if (!resumed) deps.stops.forget(input.workspace.runId)
         return { runner: deps.name, files, ...(resumed ? { resumed } : {}), ...(restored ? { restored } : {}) }
       } finally {
         giveBack()

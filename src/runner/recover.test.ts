@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { skipUnless } from '../../test/helpers/skips.ts'
@@ -10,7 +9,6 @@ import { spawnProcess, type Spawned } from '../process/spawn.ts'
 import { createJournals, type Journal } from './journal.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
-import { waitFor } from './testing/wait-for.ts'
 
 describe('recover', () => {
   let git: GitServer
@@ -109,19 +107,5 @@ describe('recover', () => {
     expect(readdirSync(join(bench.place, 'work'))).toEqual([])
     expect(readdirSync(join(bench.place, 'runner', 'journal'))).toEqual([])
     await expect(runner.runSegment(bench.segment(), createTask())).rejects.toMatchObject({ code: 'not_found' })
-  })
-
-  it('sweeps the directories of runs that have ended, and keeps the others', async () => {
-    const runner = bench.createRunner()
-    await bench.open(runner)
-    const kept = bench.checkout()
-    bench.runId = randomUUID()
-    await bench.open(runner)
-    bench.server.closedRuns.add(bench.runId)
-    runner.begin()
-    await waitFor(() => !existsSync(bench.checkout()))
-    expect(existsSync(kept)).toBe(true)
-    await waitFor(() => bench.server.presence.length > 0)
-    expect(bench.server.presence[0]).toEqual({ runner: 'r1', slots: 2, busy: 0, labels: ['linux'] })
   })
 })

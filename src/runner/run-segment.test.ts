@@ -71,6 +71,16 @@ describe('run-segment', () => {
     expect([...new Set(numbers)].sort((a, b) => a - b)).toEqual(numbers)
   })
 
+  it('begins anew in a fresh directory, whatever failed in the one before', async () => {
+    const mended = join(bench.place, 'mended')
+    const failed = await runPlan([commandsStep('a', [`test -e ${mended}`])])
+    expect(statuses(failed)).toEqual(['a failed'])
+    await bench.open(runner, 2)
+    writeFileSync(mended, '')
+    const again = await runner.runSegment(bench.segment({ workspace: { runId: bench.runId, epoch: 2 } }), createTask())
+    expect(again).toMatchObject({ ended: 'complete', outcomes: [{ step: 'a', status: 'succeeded', epoch: 2 }] })
+  })
+
   it('gives a secret to its step only, and shows it nowhere', async () => {
     bench.server.secrets = { TOKEN: 'correct-horse' }
     const env = { TOKEN: { secret: 'npm' }, LEVEL: { value: 'high' } }

@@ -316,6 +316,19 @@ test('removes read-only directories, follows no link out, and twice is nothing',
   expect(await workspaces.list()).toEqual([])
 })
 
+test('a directory that was given out under a later epoch is not removed', async () => {
+  const runId = randomUUID()
+  const workspaces = create()
+  expect(workspaces.findEpoch(runId)).toBeUndefined()
+  await workspaces.open(opening(runId, 1), { signal })
+  const { root } = await workspaces.lease({ runId, epoch: 2 })
+  expect(workspaces.findEpoch(runId)).toBe(2)
+  await workspaces.remove(runId, 1)
+  expect(existsSync(root)).toBe(true)
+  await workspaces.remove(runId, 2)
+  expect(existsSync(root)).toBe(false)
+})
+
 test('a removal that was cut short is listed, and finished', async () => {
   const runId = randomUUID()
   const workspaces = create()

@@ -29,8 +29,10 @@ export interface Workspaces {
   lease(ref: WorkspaceRef): Promise<WorkspaceDirs>
   /** What the globs match in the checkout, hashed, sorted by path. Throws `refused` (`..`, a symlink out). */
   collectArtifacts(dirs: WorkspaceDirs, spec: ArtifactSpec): Promise<Artifact[]>
-  /** Twice: nothing to do. */
-  remove(runId: string): Promise<void>
+  /** The epoch under which the run's directory was last given out; undefined if there is none. */
+  findEpoch(runId: string): number | undefined
+  /** Twice: nothing to do. A directory that was given out under a later epoch than `upTo` stays. Throws `unavailable`. */
+  remove(runId: string, upTo?: number): Promise<void>
   /** Ids of the runs that have a directory. */
   list(): Promise<string[]>
   /** Removes the copies of repositories that nothing was opened from since then (ms since 1970); how many. */
@@ -168,12 +170,15 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
 
     collectArtifacts: (dirs, spec) => collectArtifacts(dirs.checkout, spec),
 
-    async remove(runId) {
+    findEpoch: (runId) => findLease(dirsOf(workspaces, runId).root)?.epoch,
+
+    async remove(runId, upTo = Infinity) {
       const { root } = dirsOf(workspaces, runId)
       const aside = join(workspaces, `${asidePrefix}${runId}`)
       return exclusive(runId, new AbortController().signal, async () => {
         // A removal that was cut short left its rest there.
         await removeTree(aside, parts)
+        if ((findLease(root)?.epoch ?? 0) > upTo) return
         await moveAside(root, aside)
         await removeTree(aside, parts)
       })
