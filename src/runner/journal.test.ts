@@ -1,7 +1,20 @@
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  truncateSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { skipUnless } from '../../test/helpers/skips.ts'
+import { mountSmallDisk, smallDiskMissing } from '../../test/helpers/small-disk.ts'
 import type { Outcome } from '../domain/step.ts'
 import { createJournals, type Journals } from './journal.ts'
 
@@ -108,6 +121,31 @@ describe('journal', () => {
     expect(journals.list().map((record) => record.begun.epoch)).toEqual([4])
     journals.remove(runId, 4)
     expect(readdirSync(directory)).toEqual([])
+  })
+
+  it('ends on a full disk, and holds no file open, whether it could begin or not', async () => {
+    skipUnless(smallDiskMissing() === undefined, smallDiskMissing() ?? '')
+    const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+    const disk = await mountSmallDisk({ bytes: 1024 * 1024, owner })
+    const openHere = () =>
+      readdirSync('/proc/self/fd').filter((fd) => {
+        const place = `/proc/self/fd/${fd}`
+        return existsSync(place) && readlinkSync(place).startsWith(disk.directory)
+      })
+    try {
+      const full = createJournals(disk.directory)
+      const journal = full.begin({ runId, epoch: 3, work: 'segment', token: 'dG9rZW4=' })
+      const [{ file } = { file: '' }] = full.list()
+      appendFileSync(file, '\n'.repeat(4096 - (statSync(file).size % 4096)))
+      await disk.leaveFree(0)
+      expect(() => journal.outcome(outcome)).toThrow(/ENOSPC/)
+      journal.interrupted('test')
+      journal.returned()
+      expect(() => full.begin({ runId, epoch: 4, work: 'segment', token: 'dG9rZW4=' })).toThrow(/ENOSPC/)
+      expect(openHere()).toEqual([])
+    } finally {
+      await disk.remove()
+    }
   })
 
   it('takes no run id that is not one, so that no path leaves its directory', () => {

@@ -40,15 +40,16 @@ const Line = z.discriminatedUnion('type', [
 ])
 type Line = z.infer<typeof Line>
 
-/** Throws what the file system throws: without a journal nothing may be started. */
+/** Throws what the file system throws: without a journal nothing may be started. What says that something ended is not missed. */
 export interface Journal {
   started(step: string, attempt: number): void
   spawned(step: string, identity: ProcessIdentity): void
   outcome(outcome: Outcome): void
-  /** `by`: who ended it, if it was not the runner itself. */
+  /** `by`: who ended it, if it was not the runner itself. Never throws: without the line it has no outcome all the same. */
   interrupted(step: string, by?: 'watchdog'): void
   /** Has the watchdog written that it ends this attempt? */
   wasCut(step: string, attempt: number): boolean
+  /** Never throws: without the line the next life tells Temporal once more. */
   returned(): void
 }
 
@@ -164,13 +165,26 @@ function namesIn(directory: string): string[] {
 
 function writeJournal(file: string, begun: Begun): Journal {
   const synced = openSyncedLines(file)
-  // A second descriptor for lines that survive our death but need not survive the host's: they cost no sync.
-  const unsynced = openSync(file, 'a', 0o600)
+  const append = (line: Line) => synced.append(line)
+  let unsynced: number
+  try {
+    append(begun)
+    // A second descriptor for lines that survive our death but need not survive the host's: they cost no sync.
+    unsynced = openSync(file, 'a', 0o600)
+  } catch (error) {
+    synced.close()
+    throw error
+  }
   const note = (line: Line) => {
     writeAll(unsynced, `${JSON.stringify(line)}\n`)
   }
-  const append = (line: Line) => synced.append(line)
-  append(begun)
+  const noteOrNot = (line: Line) => {
+    try {
+      note(line)
+    } catch {
+      // The disk is full: what the line would have said shows in what is missing.
+    }
+  }
   return {
     started(step, attempt) {
       append({ type: 'started', step, attempt })
@@ -181,11 +195,11 @@ function writeJournal(file: string, begun: Begun): Journal {
       append({ type: 'outcome', outcome })
       faultPoint('journal.outcome')
     },
-    interrupted: (step) => note({ type: 'interrupted', step }),
+    interrupted: (step) => noteOrNot({ type: 'interrupted', step }),
     wasCut: (step, attempt) =>
       readLines(file).some((line) => line.type === 'cut' && line.step === step && line.attempt === attempt),
     returned() {
-      note({ type: 'returned' })
+      noteOrNot({ type: 'returned' })
       synced.close()
       closeSync(unsynced)
     },

@@ -1,5 +1,6 @@
 /** An undo or a `finally` step: the same way as a step's commands, for its outcome only. */
 import type { ScriptInput } from '../contract/activities.ts'
+import { messageOf } from '../domain/errors.ts'
 import type { Commands, EnvValue, Plan } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
 import { runAttempt } from './run-attempt.ts'
@@ -15,9 +16,18 @@ export async function runScript(deps: RunnerDeps, input: ScriptInput, task: Task
     if (place.signal.aborted) return undefined
     const plan = await deps.plans.load(input.planDigest, place.signal)
     const outcome = await attempt(deps, input, script, plan, place)
-    if (outcome !== undefined) place.journal.outcome(outcome)
+    if (outcome !== undefined) note(deps, place, outcome)
     return outcome
   })
+}
+
+/** On a full disk it is only told: thrown away, the script would run once more. */
+function note({ log }: RunnerDeps, { journal }: WorkPlace, outcome: Outcome): void {
+  try {
+    journal.outcome(outcome)
+  } catch (error) {
+    log.error({ step: outcome.step, error: messageOf(error) }, 'an outcome could not be written down')
+  }
 }
 
 interface Script {

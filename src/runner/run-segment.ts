@@ -1,6 +1,6 @@
 /** One segment as one activity: lease, slot, journal, steps. */
 import type { SegmentInput, SegmentResult } from '../contract/activities.ts'
-import { BelayError } from '../domain/errors.ts'
+import { BelayError, messageOf } from '../domain/errors.ts'
 import { mergeOutcomes } from '../domain/outcome.ts'
 import type { Plan, RunnerStep, Segment } from '../domain/plan.ts'
 import { StepChange } from '../domain/run-event.ts'
@@ -39,10 +39,16 @@ export async function runSegment(deps: RunnerDeps, input: SegmentInput, task: Ta
       stops: deps.stops,
       runAttempt: run.attempt,
       record(outcome) {
-        place.journal.outcome(outcome)
-        run.tell(outcome)
-        told.push(withoutTail(outcome))
-        task.progress({ outcomes: told })
+        try {
+          place.journal.outcome(outcome)
+        } catch (error) {
+          deps.log.error({ step: outcome.step, error: messageOf(error) }, 'an outcome could not be written down')
+          throw error
+        } finally {
+          run.tell(outcome)
+          told.push(withoutTail(outcome))
+          task.progress({ outcomes: told })
+        }
       },
     })
     const outcomes = [...inherited, ...result.outcomes]

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { BelayError } from '../domain/errors.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
 import { createRunStops } from './run-stops.ts'
@@ -136,17 +137,66 @@ describe('run-steps', () => {
     ])
   })
 
-  it('throws a fault after everything that ran has ended', async () => {
+  const broken = () => {
+    throw new Error('the disk is full')
+  }
+  /** Ends after everything that ends at once. */
+  const late = async () => {
+    await new Promise((resolve) => setImmediate(resolve))
+    return 'succeeded' as const
+  }
+
+  it('keeps what had finished when a step breaks, which is errored, and lets the others finish', async () => {
+    const plan = planOf([
+      commandsStep('a', []),
+      commandsStep('b', [], { needs: ['a'] }),
+      commandsStep('c', [], { needs: ['a'] }),
+      commandsStep('d', [], { needs: ['c'] }),
+    ])
+    const result = await run(plan, { a: good, b: broken, c: late, d: good }, { epoch: 3 })
+    expect(statuses(result)).toEqual(['a succeeded', 'b errored', 'c succeeded'])
+    expect(result.outcomes[1]).toMatchObject({
+      epoch: 3,
+      attempt: 1,
+      reason: expect.stringContaining('the disk is full') as string,
+    })
+    expect(result.ended).toBe('complete')
+    expect(result.log).toContain('b errored')
+  })
+
+  it('tries a step that broke once more if its policy says so', async () => {
+    const retry = { max: 1, on: ['errored' as const], exitCodes: [], backoffMs: 1 }
+    const result = await run(planOf([commandsStep('a', [], { retry })]), { a: (attempt) => (attempt === 1 ? broken() : good()) })
+    expect(statuses(result)).toEqual(['a errored', 'a succeeded'])
+  })
+
+  it('keeps an outcome as it is where it cannot be put on disk, and starts nothing more', async () => {
+    const result = await run(chain, { a: good, b: good, c: good }, { record: broken })
+    expect(statuses(result)).toEqual(['a succeeded'])
+    expect(result.ended).toBe('complete')
+  })
+
+  it('has no outcome for a step that broke while it was being stopped: it runs again', async () => {
+    const controller = new AbortController()
+    const stopped = () => {
+      stopWith(controller, 'drained')
+      return broken()
+    }
+    const result = await run(chain, { a: good, b: stopped }, { signal: controller.signal })
+    expect([statuses(result), result.ended]).toEqual([['a succeeded'], 'drained'])
+  })
+
+  it('throws that its epoch is over after everything that ran has ended', async () => {
     let ended = false
-    const late = async () => {
-      await new Promise((resolve) => setImmediate(resolve))
+    const last = async () => {
+      await late()
       ended = true
       return 'succeeded' as const
     }
-    const broken = () => {
-      throw new Error('the disk is full')
+    const over = () => {
+      throw new BelayError({ code: 'stale', message: 'given out again' })
     }
-    await expect(run(pair, { a: broken, b: late })).rejects.toThrow('the disk is full')
+    await expect(run(pair, { a: over, b: last })).rejects.toMatchObject({ code: 'stale' })
     expect(ended).toBe(true)
   })
 })

@@ -1,8 +1,10 @@
 /** The steps of one segment, started as `advance` says, until nothing of the segment can go on here. */
 import { advance, type Advance } from '../domain/advance.ts'
+import { messageOf } from '../domain/errors.ts'
 import { countLost, isFinal, latestOutcomes, settleOutcome } from '../domain/outcome.ts'
 import { isRunnerStep, loadStep, type Plan, type RunnerStep, type Segment } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
+import { hasCode } from './retry.ts'
 import type { RunStops } from './run-stops.ts'
 import { pause, stopReasonOf, type StopReason } from './stop.ts'
 
@@ -32,30 +34,42 @@ export interface RunStepsResult {
   ended: 'complete' | StopReason
 }
 
-/** Throws what an attempt or `record` throws, once everything that ran has ended. */
+/**
+ * A step that breaks (a disk that is full, not its own failure) is errored, and what had finished is returned with it; where an
+ * outcome could not be put on disk it stays what it was, and no further step starts. Throws `stale` if an attempt does, once
+ * everything that ran has ended.
+ */
 export async function runSteps(input: RunStepsInput): Promise<RunStepsResult> {
   const { plan, segment, signal, stops, runId } = input
   const all = [...input.known]
   const outcomes: Outcome[] = []
   const running = new Map<string, Promise<void>>()
   const tried = new Set<string>()
-  const faults: unknown[] = []
+  const stale: unknown[] = []
+  let isRecorded = true
 
   const add = (outcome: Outcome) => {
     all.push(outcome)
     outcomes.push(outcome)
     if (isFinal(outcome) && outcome.status !== 'succeeded' && outcome.status !== 'skipped') stops.stop(runId)
   }
+  const keep = (outcome: Outcome) => {
+    try {
+      input.record(outcome)
+    } catch {
+      // Whoever records says so; the outcome is as true as before.
+      isRecorded = false
+    }
+    add(outcome)
+  }
   const start = (id: string, attempt: number) => {
     const step = loadRunnerStep(plan, id)
     const succeeded = () => [...latestOutcomes(all).values()].flatMap((last) => (last.status === 'succeeded' ? last.step : []))
     const work = tryStep(input, step, { attempt, succeeded })
       .then((outcome) => {
-        if (outcome === undefined) return
-        input.record(outcome)
-        add(outcome)
+        if (outcome !== undefined) keep(outcome)
       })
-      .catch((error: unknown) => faults.push(error))
+      .catch((error: unknown) => stale.push(error))
       .then(() => void running.delete(id))
     running.set(id, work)
   }
@@ -65,7 +79,7 @@ export async function runSteps(input: RunStepsInput): Promise<RunStepsResult> {
     const next = advance(plan, all, now)
     const skipped = next.skipped.filter((outcome) => segment.steps.includes(outcome.step))
     for (const outcome of skipped) add(outcome)
-    const mayStart = !signal.aborted && !stops.isStopped(runId) && faults.length === 0
+    const mayStart = !signal.aborted && !stops.isStopped(runId) && stale.length === 0 && isRecorded
     if (mayStart) {
       for (const { step, attempt } of startable(next, segment, running)) {
         const key = `${step}/${String(attempt)}`
@@ -78,7 +92,7 @@ export async function runSteps(input: RunStepsInput): Promise<RunStepsResult> {
     if (running.size === 0 && retryAt === undefined) break
     await waitForChange(input, running, retryAt === undefined ? undefined : retryAt - now)
   }
-  if (faults.length > 0) throw faults[0]
+  if (stale.length > 0) throw stale[0]
   return { outcomes, ended: endOf(input, all) }
 }
 
@@ -98,12 +112,16 @@ async function tryStep(
   step: RunnerStep,
   { attempt, succeeded }: { attempt: number; succeeded: () => string[] },
 ): Promise<Outcome | undefined> {
+  const errored = (reason: string): Outcome => ({
+    ...{ step: step.id, attempt, epoch: input.epoch, status: 'errored', endedAt: Date.now(), reason },
+  })
   const times = input.interruptions[step.id] ?? 0
-  if (times >= mostInterruptions) {
-    const reason = `runner lost: the step was interrupted ${String(times)} times`
-    return { step: step.id, attempt, epoch: input.epoch, status: 'errored', endedAt: Date.now(), reason }
-  }
-  const outcome = await input.runAttempt(step, attempt, succeeded)
+  if (times >= mostInterruptions) return errored(`runner lost: the step was interrupted ${String(times)} times`)
+  const outcome = await input.runAttempt(step, attempt, succeeded).catch((error: unknown) => {
+    if (hasCode(error, 'stale')) throw error
+    // Stopped, it has to run again, whatever broke on the way out.
+    return input.signal.aborted ? undefined : errored(`the runner could not carry the step out: ${messageOf(error)}`)
+  })
   return outcome === undefined ? undefined : settleOutcome(step, outcome, countLost(input.known, step.id))
 }
 

@@ -61,8 +61,8 @@ function noteCuts(journal: Journal, short: CutShort, stop: () => void): Journal 
   return {
     ...journal,
     outcome(outcome) {
-      journal.outcome(outcome)
       short.outcomes.push(outcome)
+      journal.outcome(outcome)
     },
     interrupted(step, by) {
       journal.interrupted(step, by)
