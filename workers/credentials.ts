@@ -5,9 +5,8 @@ import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import { shortHash, type Places } from '../src/config/places.ts'
 import { adminTokenFile, runnerTokenFile } from '../src/config/token-files.ts'
-import { BelayError } from '../src/domain/errors.ts'
 import { writeFileDurably } from '../src/process/durable-file.ts'
-import { acquireHostLock, type HostLock } from '../src/process/host-lock.ts'
+import { waitForHostLock, type HostLock } from '../src/process/host-lock.ts'
 import type { FirstToken, Role, Store } from '../src/store/store.ts'
 
 /**
@@ -16,7 +15,7 @@ import type { FirstToken, Role, Store } from '../src/store/store.ts'
  * admin's token, and the others say where.
  */
 export async function ensureCredentials(store: Store, places: Places, log: Pick<Logger, 'info' | 'warn'>): Promise<void> {
-  const lock = await waitForLock(`${places.data}/credentials.lock`)
+  const lock = await takeLock(`${places.data}/credentials.lock`)
   try {
     await ensureAdminFile(store, adminTokenFile(places), log)
     await ensureRunnerFile(store, places)
@@ -91,19 +90,9 @@ async function hasRole(store: Store, token: string, role: Role): Promise<boolean
 }
 
 const lockTimeoutMs = 60_000
-const lockPauseMs = 50
 
 /** Whoever has it needs a moment; the kernel gives it back if they die. */
-async function waitForLock(file: string): Promise<HostLock> {
+async function takeLock(file: string): Promise<HostLock> {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  const deadline = performance.now() + lockTimeoutMs
-  for (;;) {
-    try {
-      return acquireHostLock(file, 'the data directory')
-    } catch (error) {
-      const isHeld = error instanceof BelayError && error.code === 'conflict'
-      if (!isHeld || performance.now() > deadline) throw error
-    }
-    await new Promise((resolve) => setTimeout(resolve, lockPauseMs))
-  }
+  return await waitForHostLock(file, 'the data directory', AbortSignal.timeout(lockTimeoutMs))
 }

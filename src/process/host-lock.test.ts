@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findFreePort } from './free-port.ts'
-import { acquireHostLock } from './host-lock.ts'
+import { acquireHostLock, waitForHostLock } from './host-lock.ts'
 import { spawnProcess, type Spawned } from './spawn.ts'
 
 describe('host-lock', () => {
@@ -28,6 +28,23 @@ describe('host-lock', () => {
     )
     lock.release()
     acquireHostLock(file, 'the directory').release()
+  })
+
+  it('is held all the same where nobody can write down who holds it', () => {
+    // As on a full disk.
+    mkdirSync(`${file}.holder`)
+    const lock = acquireHostLock(file, 'the directory')
+    expect(() => acquireHostLock(file, 'the directory')).toThrow('the directory is in use by another process')
+    lock.release()
+    acquireHostLock(file, 'the directory').release()
+  })
+
+  it('is waited for as long as a signal allows', async () => {
+    const lock = acquireHostLock(file, 'the directory')
+    await expect(waitForHostLock(file, 'the directory', AbortSignal.timeout(100))).rejects.toMatchObject({ code: 'conflict' })
+    setTimeout(() => lock.release(), 100)
+    const next = await waitForHostLock(file, 'the directory', new AbortController().signal)
+    next.release()
   })
 
   it('is given back by the kernel when its owner is killed', async () => {

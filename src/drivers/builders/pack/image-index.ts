@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { BelayError } from '../../../domain/errors.ts'
 import { writeFileDurably } from '../../../process/durable-file.ts'
-import { acquireHostLock, type HostLock } from '../../../process/host-lock.ts'
+import { waitForHostLock } from '../../../process/host-lock.ts'
 import { removeAbandonedBlobs } from './blobs.ts'
 import type { Descriptor } from '../../../registry/registry.ts'
 import { mediaTypes } from './image-config.ts'
@@ -27,7 +27,11 @@ export interface AddInput {
 
 /** Adds the image under its tags, atomically; one writer at a time, across processes, kills included. */
 export async function addToIndex({ layout, image, tags, signal }: AddInput): Promise<void> {
-  const lock = await waitForLock(layout, signal)
+  const waiting = waitForHostLock(join(layout, '.belay-lock'), `the image layout ${layout}`, signal)
+  const lock = await waiting.catch((error: unknown) => {
+    signal.throwIfAborted()
+    throw error
+  })
   try {
     await removeAbandonedBlobs(layout)
     writeFileDurably(join(layout, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
@@ -74,20 +78,5 @@ async function readIndex(file: string): Promise<Index> {
   } catch (cause) {
     const hint = 'It is written whole or not at all, so something else changed it; move it away to begin a new one.'
     throw new BelayError({ code: 'refused', message: `${file} is no image index`, hint, cause })
-  }
-}
-
-const lockPollMs = 20
-
-/** The kernel gives the lock back when its holder dies, so there is no stale one. */
-async function waitForLock(layout: string, signal: AbortSignal): Promise<HostLock> {
-  for (;;) {
-    try {
-      return acquireHostLock(join(layout, '.belay-lock'), `the image layout ${layout}`)
-    } catch (error) {
-      if (!(error instanceof BelayError) || error.code !== 'conflict') throw error
-      signal.throwIfAborted()
-      await new Promise((resolve) => setTimeout(resolve, lockPollMs))
-    }
   }
 }

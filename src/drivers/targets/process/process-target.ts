@@ -42,13 +42,14 @@ export function createProcessTarget(options: ProcessTargetOptions): Target {
 
   /** Built on another machine; on the same one it is there already. */
   async function pull(registry: string, { repository, digest }: Image, layout: string): Promise<void> {
+    const signal = AbortSignal.timeout(defaults.deployment.pullMs)
     const connect = (): RegistryClient => {
       const access = options.registries[registry]
-      if (access !== undefined) return createRegistryClient(access, { signal: AbortSignal.timeout(defaults.deployment.pullMs) })
+      if (access !== undefined) return createRegistryClient(access, { signal })
       const hint = 'Add it to `registries` in belay.config.yml.'
       throw new BelayError({ code: 'refused', message: `there is no registry ${registry}`, hint })
     }
-    await ensurePulled({ connect, name: repository.split('/').slice(1).join('/'), digest, layout })
+    await ensurePulled({ connect, name: repository.split('/').slice(1).join('/'), digest, layout, signal })
   }
 
   /** The image on this disk, and how anything of it is started. */

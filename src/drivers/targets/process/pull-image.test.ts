@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
@@ -7,6 +7,7 @@ import { startFaultyWire, type FaultyWire } from '../../../../test/helpers/fault
 import { blobFile, writeImage } from '../../../../test/helpers/oci-image.ts'
 import { registryMissing, startRegistry, type RunningRegistry } from '../../../../test/helpers/registry.ts'
 import { skipUnless } from '../../../../test/helpers/skips.ts'
+import { acquireHostLock } from '../../../process/host-lock.ts'
 import { createRegistryClient } from '../../../registry/create-registry-client.ts'
 import type { RegistryClient } from '../../../registry/registry.ts'
 import { readImage, streamBlob } from './image-layout.ts'
@@ -61,7 +62,8 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield await Promise.resolve(bytes)
 }
 
-const pull = () => ensurePulled({ connect: () => client, name: 'shop/app', digest, layout: `${base}/ours` })
+const pull = (signal = new AbortController().signal) =>
+  ensurePulled({ connect: () => client, name: 'shop/app', digest, layout: `${base}/ours`, signal })
 const blobs = (): string[] => (existsSync(`${base}/ours`) ? readdirSync(`${base}/ours/blobs/sha256`) : [])
 
 it('brings an image whole, and asks nothing when it is there', async () => {
@@ -94,6 +96,16 @@ it('cut off in the middle leaves no half blob, and goes on the next time', async
     const content = readFileSync(`${base}/ours/blobs/sha256/${name}`)
     expect(createHash('sha256').update(content).digest('hex')).toBe(name)
   }
+})
+
+it('waits for whoever has the layout, and no longer than it may', async () => {
+  mkdirSync(`${base}/ours`)
+  const lock = acquireHostLock(`${base}/ours/.belay-lock`, 'the layout')
+  await expect(pull(AbortSignal.timeout(500))).rejects.toMatchObject({ code: 'conflict' })
+  expect(existsSync(blobFile(`${base}/ours`, digest))).toBe(false)
+  setTimeout(() => lock.release(), 200)
+  await pull()
+  expect(existsSync(blobFile(`${base}/ours`, digest))).toBe(true)
 })
 
 it('says so when the registry has no such image', async () => {

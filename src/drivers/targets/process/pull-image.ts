@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { BelayError } from '../../../domain/errors.ts'
 import { syncDirectory } from '../../../process/durable-file.ts'
-import { acquireHostLock, type HostLock } from '../../../process/host-lock.ts'
+import { waitForHostLock } from '../../../process/host-lock.ts'
 import type { RegistryClient } from '../../../registry/registry.ts'
 import { blobPath, parseManifest } from './image-layout.ts'
 
@@ -15,14 +15,16 @@ export interface PullInput {
   name: string
   digest: string
   layout: string
+  /** How long the layout's lock is waited for. */
+  signal: AbortSignal
 }
 
 /**
  * The manifest comes last, so that what has its manifest here is whole: then nothing is asked. Two at once, or killed in the middle: each
  * blob is whole under its name or not there. Throws `not_found` (the registry has no such image) and what a
- * `RegistryClient` throws.
+ * `RegistryClient` throws; `conflict` if somebody else has the layout for longer than the signal allows.
  */
-export async function ensurePulled({ connect, name, digest, layout }: PullInput): Promise<void> {
+export async function ensurePulled({ connect, name, digest, layout, signal }: PullInput): Promise<void> {
   if (existsSync(blobPath(layout, digest))) return
   const client = connect()
   const found = await client.findManifest(name, digest)
@@ -35,31 +37,21 @@ export async function ensurePulled({ connect, name, digest, layout }: PullInput)
   do {
     for (const blob of missing()) await keep(layout, blob.digest, await client.readBlob(name, blob.digest))
     // A clean-up may have taken what was here and, without its manifest, of no use: then that is fetched, too.
-  } while (!(await finish(layout, { digest, bytes: found.bytes, isWhole: () => missing().length === 0 })))
+  } while (!(await finish({ layout, signal }, { digest, bytes: found.bytes, isWhole: () => missing().length === 0 })))
 }
 
-const lockPollMs = 20
-
 /** Under the lock of the layout, which a clean-up holds: with its manifest here, an image is whole and young. */
-async function finish(layout: string, manifest: { digest: string; bytes: Uint8Array; isWhole(): boolean }): Promise<boolean> {
-  const lock = await waitForLock(layout)
+async function finish(
+  { layout, signal }: Pick<PullInput, 'layout' | 'signal'>,
+  manifest: { digest: string; bytes: Uint8Array; isWhole(): boolean },
+): Promise<boolean> {
+  const lock = await waitForHostLock(`${layout}/.belay-lock`, `the image layout ${layout}`, signal)
   try {
     if (!manifest.isWhole()) return false
     await keep(layout, manifest.digest, oneChunk(manifest.bytes))
     return true
   } finally {
     lock.release()
-  }
-}
-
-async function waitForLock(layout: string): Promise<HostLock> {
-  for (;;) {
-    try {
-      return acquireHostLock(`${layout}/.belay-lock`, `the image layout ${layout}`)
-    } catch (error) {
-      if (!(error instanceof BelayError) || error.code !== 'conflict') throw error
-      await new Promise((resolve) => setTimeout(resolve, lockPollMs))
-    }
   }
 }
 
