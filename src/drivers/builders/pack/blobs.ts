@@ -1,18 +1,17 @@
 /** Blobs of an OCI image layout: files named by the digest of what is in them. */
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BelayError } from '../../../domain/errors.ts'
 import { syncDirectory } from '../../../process/durable-file.ts'
-import { findIdentity } from '../../../process/identity.ts'
 
-/** A file name that nobody else uses; the process in it says whether somebody still writes there. */
+/** A file name that nobody else uses. */
 export async function temporaryBlob(layout: string): Promise<string> {
   await mkdir(blobsOf(layout), { recursive: true, mode: 0o700 })
-  const writer = [process.pid, encodeURIComponent(findIdentity(process.pid)?.startTime ?? 'unknown'), randomUUID()]
-  return join(blobsOf(layout), `tmp,${writer.join(',')}`)
+  return join(blobsOf(layout), `${temporaryPrefix}${randomUUID()}`)
 }
+const temporaryPrefix = 'tmp,'
 
 /** Gives a written and synced file its name; what was there under that name is replaced by the same. */
 export async function keepBlob(layout: string, temporary: string, digest: string): Promise<void> {
@@ -44,13 +43,17 @@ export async function verifyBlob(layout: string, digest: string): Promise<void> 
   throw new BelayError({ code: 'mismatch', message: `wrote ${digest} and read ${found} back`, hint: 'Is the disk sound?' })
 }
 
-/** What killed builds had begun to write. */
+/** Nothing is written for so long: the machine's own programs are not asked, since another container may share the disk. */
+const abandonedMs = 24 * 3_600_000
+
+/** What killed builds had begun to write, once it has not been written to for a day. */
 export async function removeAbandonedBlobs(layout: string): Promise<void> {
   for (const name of await readdir(blobsOf(layout))) {
-    const [, pid, startTime] = /^tmp,(\d+),([^,]*),[0-9a-f-]+$/.exec(name) ?? []
-    if (pid === undefined || startTime === undefined) continue
-    const writer = findIdentity(Number(pid))
-    if (writer?.startTime !== decodeURIComponent(startTime)) await rm(join(blobsOf(layout), name), { force: true })
+    if (!name.startsWith(temporaryPrefix)) continue
+    const file = join(blobsOf(layout), name)
+    // Gone: it has got its name, or somebody else has removed it.
+    const found = await stat(file).catch(() => undefined)
+    if (found !== undefined && found.mtimeMs < Date.now() - abandonedMs) await rm(file, { force: true })
   }
 }
 

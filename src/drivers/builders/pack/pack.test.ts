@@ -184,22 +184,18 @@ test('builds of one repository at once all get their tags, and one content', asy
   expect((await readdir(join(layoutOf(), 'blobs/sha256'))).filter((name) => name.startsWith('tmp'))).toEqual([])
 })
 
-test('what a killed build left is cleared away, what a living one writes is not', async () => {
+test('what a killed build left is cleared away after a day, what is being written is not, in whatever container', async () => {
   const image = await build()
   const blobs = join(layoutOf(), 'blobs/sha256')
-  const dead = `tmp,${String(2 ** 22 - 1)},1,00000000-0000-0000-0000-000000000000`
-  await writeFile(join(blobs, dead), 'half')
-  const sleeper = execFile('sleep', ['60'])
-  try {
-    const stat = await readFile(`/proc/${String(sleeper.pid)}/stat`, 'utf8')
-    const living = `tmp,${String(sleeper.pid)},${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''},00000000-0000-0000-0000-000000000000`
-    await writeFile(join(blobs, living), 'half')
-    expect(await build()).toEqual(image)
-    expect(existsSync(join(blobs, dead))).toBe(false)
-    expect(existsSync(join(blobs, living))).toBe(true)
-  } finally {
-    sleeper.kill('SIGKILL')
-  }
+  // A process of another container, which does not exist here.
+  const [old, young] = ['0', '1'].map((end) =>
+    join(blobs, `tmp,${String(2 ** 22 - 1)},1,00000000-0000-0000-0000-00000000000${end}`),
+  )
+  for (const file of [old, young]) await writeFile(file ?? '', 'half')
+  const yesterday = Date.now() / 1000 - 25 * 3600
+  await utimes(old ?? '', yesterday, yesterday)
+  expect(await build()).toEqual(image)
+  expect([old, young].map((file) => existsSync(file ?? ''))).toEqual([false, true])
 })
 
 test('a blob that was damaged on disk is written anew', async () => {
