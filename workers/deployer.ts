@@ -15,6 +15,7 @@ import { keeperSocket } from '../src/embedded/keeper/keeper-socket.ts'
 import { createDataConverter } from '../src/payloads/data-converter.ts'
 import { engineEnvironment, pickVariables } from '../src/process/engine-environment.ts'
 import { createMask } from '../src/runner/masker.ts'
+import { say } from './say.ts'
 
 export interface DeployerOptions {
   config: Config
@@ -135,11 +136,11 @@ function openEdges({ config, places }: DeployerOptions, all: readonly Target[]):
   let stopped = false
   const stopRemoving = keepTrying(async () => {
     // Without a file they are those of the working tree's pipelines: nobody has said that one is gone.
-    const removing = config.file === undefined ? undefined : removeEnvironments({ socket, configured, say })
+    const removing = config.file === undefined ? undefined : removeEnvironments({ socket, configured, say: tell })
     await removing?.catch((error: unknown) => {
       if (error instanceof BelayError && error.retryable) throw error
       // What one cannot be rid of is no reason to keep the others waiting.
-      say(messageOf(error))
+      tell(messageOf(error))
     })
     if (!stopped) stops.push(...all.map((target) => keepTrying(() => target.openEdges())))
   })
@@ -149,8 +150,8 @@ function openEdges({ config, places }: DeployerOptions, all: readonly Target[]):
   }
 }
 
-function say(line: string): void {
-  process.stderr.write(`deployer: ${line}\n`)
+function tell(line: string): void {
+  say(`deployer: ${line}`)
 }
 
 /** The keeper may not be there yet. Deployments open their edge themselves, so nothing waits for this. */
@@ -164,7 +165,7 @@ function keepTrying(work: () => Promise<void>): () => void {
     } catch (error) {
       const again = error instanceof BelayError && error.retryable
       // Tried again every second, and said once.
-      if (messageOf(error) !== said) say(`${messageOf(error)}${again ? '; trying again' : ''}`)
+      if (messageOf(error) !== said) tell(`${messageOf(error)}${again ? '; trying again' : ''}`)
       said = messageOf(error)
       if (again && !stopped) timer = setTimeout(() => void attempt(), openEdgesAgainMs)
     }

@@ -3,7 +3,6 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ActivityNotFoundError, Client } from '@temporalio/client'
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
-import { pino } from 'pino'
 import { createRunnerActivities, restarted } from '../src/activities/runner.ts'
 import type { RunnerRestartedDetails } from '../src/contract/failures.ts'
 import { runnerQueue, taskQueues } from '../src/contract/task-queues.ts'
@@ -22,6 +21,7 @@ import { pause } from '../src/runner/stop.ts'
 import { endEarlierWatchdog, startWatched } from '../src/runner/watched.ts'
 import { createWorkspaces, type StepUser } from '../src/runner/workspace/workspaces.ts'
 import { keepContact } from './contact.ts'
+import { createLog } from './log.ts'
 import { agreeWithServer, endFor } from './payload-keys.ts'
 import { openingSlots } from './opening-slots.ts'
 
@@ -63,7 +63,7 @@ export interface RunnerOptions {
  * waiting for it if it is away, and polls. `stop` drains: steps are stopped and run again later; it takes up to about 8 s.
  */
 export async function start(options: RunnerOptions): Promise<{ stop(): Promise<void> }> {
-  const { places, temporal, log = pino({ name: 'runner' }, pino.destination(2)) } = options
+  const { places, temporal, log = createLog('runner', 2) } = options
   mkdirSync(places.runner, { recursive: true, mode: 0o700 })
   const lock = acquireHostLock(join(places.runner, 'lock.db'), `the runner directory ${places.runner}`)
   if (options.apart === true) await agreeWithServer(options, log)

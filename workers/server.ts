@@ -1,5 +1,5 @@
 /** The server as a process's part: the front door, the dispatcher behind it, and polling. */
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import type { Config } from '../src/config/config.ts'
 import { BelayError, messageOf } from '../src/domain/errors.ts'
 import { createApp } from '../src/server/app.ts'
@@ -12,6 +12,7 @@ import { createDataConverter } from '../src/payloads/data-converter.ts'
 import { startPolling } from '../src/server/poll.ts'
 import { startPresenceWatch } from '../src/server/presence-watch.ts'
 import type { Store } from '../src/store/store.ts'
+import { createLog } from './log.ts'
 import { agreeOnce } from './payload-keys.ts'
 
 export interface ServerOptions {
@@ -33,7 +34,7 @@ export interface RunningServer {
 /** Starts even while Temporal is away: hooks are taken then, too, and carried to it later. */
 export async function start(options: ServerOptions): Promise<RunningServer> {
   const { config, store, temporal } = options
-  const log = options.log ?? pino({ name: 'server' }, pino.destination(2))
+  const log = options.log ?? createLog('server', 2)
   const keys = config.payloadKeys ?? []
   const orchestrator = createOrchestrator({
     ...temporal,

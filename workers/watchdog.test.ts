@@ -1,7 +1,7 @@
 /** The watchdog as a process of its own, from the compiled code, with steps that run, and a runner that this test plays. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -43,10 +43,10 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-function startWatchdog(): ChildProcess {
+function startWatchdog(output: 'ignore' | number = 'ignore'): ChildProcess {
   const script = `import(${JSON.stringify(compiled.href)}).then((part) => part.start(JSON.parse(process.argv[1]))).then(() => process.exit(0))`
   const options = JSON.stringify({ directory, silenceMs })
-  watchdog = spawn(process.execPath, ['-e', script, options], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  watchdog = spawn(process.execPath, ['-e', script, options], { stdio: ['ignore', output, 'inherit', 'ipc'] })
   return watchdog
 }
 
@@ -113,6 +113,18 @@ describe('the watchdog', () => {
     child.send({ word: 'released' })
     await isOver(child)
     expect(isAlive(third.step.identity)).toBe(true)
+  })
+
+  it('ends one step after the other also where its log is on a full disk', async () => {
+    skipUnless(existsSync('/dev/full'), 'writes to /dev/full, which only Linux has')
+    const full = openSync('/dev/full', 'w')
+    try {
+      startWatchdog(full)
+      await gone(await runStep('first'))
+      await gone(await runStep('second'))
+    } finally {
+      closeSync(full)
+    }
   })
 
   it('ends the steps of a runner that has died, and then itself', async () => {

@@ -3,11 +3,11 @@
  * (stopped, hung, cut off from Temporal), or when it has died, all of its steps are killed: Temporal gives their work to
  * somebody else after ten.
  */
-import { pino } from 'pino'
 import { messageOf } from '../src/domain/errors.ts'
 import { cutSteps } from '../src/runner/cut-steps.ts'
 import type { Log } from '../src/runner/log.ts'
 import { endGroupsOf } from '../src/runner/step-groups.ts'
+import { createLog } from './log.ts'
 
 export interface WatchdogOptions {
   /** The runner's own directory. */
@@ -29,7 +29,7 @@ const longestTickMs = 1_000
 const cutAgainMs = 1_000
 
 /** Resolves when there is nothing left to watch. For a process whose parent is the runner, and which does nothing else. */
-export async function start({ directory, silenceMs = 7_000, log = pino({ name: 'watchdog' }) }: WatchdogOptions): Promise<void> {
+export async function start({ directory, silenceMs = 7_000, log = createLog('watchdog') }: WatchdogOptions): Promise<void> {
   // Whoever asks everything on this machine to end must not end this before the runner.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined)
   const runner = listen()

@@ -19,6 +19,8 @@ export function processIo(): Io {
   process.stdout.on('error', () => {
     interrupted.abort()
   })
+  // It goes to a disk that is full: there is nobody to tell, and what we do is still wanted.
+  process.stderr.on('error', () => undefined)
   return {
     env: process.env,
     cwd: process.cwd(),

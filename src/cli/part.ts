@@ -33,8 +33,11 @@ async function runKeeper(input: KeeperInput): Promise<void> {
 async function runMain(): Promise<void> {
   const life = beginLife()
   const { ready, ...input } = await readInput<MainInput>()
-  const [{ mainRoles, start }, { pino }] = await Promise.all([import('../../workers/main.ts'), import('pino')])
-  const main = await start({ ...input, roles: mainRoles, log: pino({ name: 'main' }) })
+  const [{ mainRoles, start }, { createLog }] = await Promise.all([
+    import('../../workers/main.ts'),
+    import('../../workers/log.ts'),
+  ])
+  const main = await start({ ...input, roles: mainRoles, log: createLog('main') })
   life.serve(() => main.stop(), 8000)
   await sayReady(ready, input.config.publicUrl)
 }

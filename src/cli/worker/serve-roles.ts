@@ -1,7 +1,7 @@
 /** A part of Belay on its own, in the foreground: the same code as in `up`, against a Temporal that somebody runs. */
 import { mkdirSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import type { MainRole } from '../../../workers/main.ts'
 import { loadConfig } from '../../config/load-config.ts'
 import { placesOf, type Places } from '../../config/places.ts'
@@ -39,12 +39,13 @@ export async function serveRoles(io: Io, roles: readonly MainRole[], flags: Serv
   const { temporal } = config
   if (temporal === undefined) throw noTemporal()
   const life = beginLife()
-  const [{ start }, { endFor }] = await Promise.all([
+  const [{ start }, { createLog }, { endFor }] = await Promise.all([
     import('../../../workers/main.ts'),
+    import('../../../workers/log.ts'),
     import('../../../workers/payload-keys.ts'),
   ])
   const places = placesOf(config.data, { work: io.env['BELAY_WORK_DIR'] || undefined, root: findStepUser() !== undefined })
-  const log = pino({ name: roles.join('+') })
+  const log = createLog(roles.join('+'))
   const keeper = roles.includes('deployer') ? await keepKeeper({ places, env: io.env, log }) : undefined
   const onMissingKey = roles.includes('deployer') ? endFor(log) : undefined
   const main = await start({ config, places, temporal, roles, log, onMissingKey })
