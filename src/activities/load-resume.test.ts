@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { makePlan, openFrontDoor, startPlannedRun, type FrontDoor } from '../../test/helpers/front-door.ts'
+import { digestOf, streamOf } from '../../test/contracts/store/samples.ts'
+import { defaults } from '../domain/defaults.ts'
+import type { Plan } from '../domain/plan.ts'
 import type { RunEvent, StepChange } from '../domain/run-event.ts'
+import type { StepResult } from '../domain/step.ts'
 import type { Run } from '../store/store.ts'
 import { loadResume } from './load-resume.ts'
 
@@ -37,6 +41,43 @@ test('an attempt that never came to an end is done again, one that succeeded is 
     { step: 'unit', status: 'errored', epoch: 1 },
     { step: 'unit', attempt: 1, epoch: 5, lost: true },
   ])
+})
+
+test('what was cleaned up since the end is done again: artifacts, checkpoints, releases', async () => {
+  const one = makePlan()
+  const [step] = one.steps
+  const makeStep = (id: string, more: object) => ({ ...step, id, needs: [], ...more }) as Plan['steps'][number]
+  const steps = [
+    ...['kept', 'swept', 'under', 'checkpointed'].map((id) => makeStep(id, {})),
+    makeStep('image', { kind: 'build_image' }),
+    makeStep('version', { kind: 'release', release: { from: ['image'] } }),
+  ]
+  const plan = { ...one, steps }
+  await door.store.runs.savePlan({ runId: run.id, plan, planDigest: `sha256:${'cd'.repeat(32)}` })
+  await door.store.blobs.put(digestOf('kept'), streamOf('kept'))
+  const image = { repository: 'shop/app', digest: digestOf('image') }
+  const { id: releaseId } = await door.store.releases.create({
+    ...{ runId: run.id, project: 'shop', sha: run.trigger.sha, image, artifacts: [], step: 'version' },
+  })
+  const artifactsOf = (text: string) => [{ path: text, digest: digestOf(text), sizeBytes: 1, executable: false }]
+  const results: Record<string, StepResult> = {
+    kept: { artifacts: artifactsOf('kept') },
+    swept: { artifacts: artifactsOf('swept') },
+    checkpointed: { checkpoint: { digest: digestOf('workspace'), sizeBytes: 1, steps: ['under', 'checkpointed'] } },
+    image: { image },
+    version: { image, release: { id: releaseId, number: 1, version: '1' } },
+  }
+  const ended = { epoch: 1, status: 'succeeded' as const, endedAt: 2 }
+  await tell(...steps.map(({ id }) => ({ step: id, ...ended, result: results[id] ?? {} })))
+  await door.store.runs.finish(run.id, { status: 'errored', at: 9 }, [])
+  const again = async () => {
+    const { outcomes } = await loadResume(door.store, { runId: run.id, resume: { round: 1, epoch: 4 } })
+    return outcomes.flatMap((outcome) => (outcome.reason === 'is done again' ? [outcome.step] : []))
+  }
+  expect((await again()).toSorted()).toEqual(['checkpointed', 'swept', 'under'])
+  // The run ended in 1970: of its files only those stay that were put just now.
+  for await (const _swept of door.store.housekeeping.sweep({ keep: defaults.keep, dry: false, only: ['releases', 'blobs'] }));
+  expect((await again()).toSorted()).toEqual(['checkpointed', 'image', 'swept', 'under', 'version'])
 })
 
 test('a run that never had a plan begins at its beginning', async () => {

@@ -201,6 +201,11 @@ export interface BlobStore {
   /** Streams to disk, checks the digest, then names it: never a partial blob under its name. Wrong digest: `mismatch`. */
   put(digest: string, bytes: AsyncIterable<Uint8Array>): Promise<{ created: boolean; sizeBytes: number }>
   has(digest: string): Promise<boolean>
+  /**
+   * Those of these that are there. From here on they are as young as if they had just been put: a clean-up that is under way
+   * leaves them.
+   */
+  touch(digests: readonly string[]): Promise<Set<string>>
   /** Throws `not_found`. */
   read(digest: string): Promise<NodeJS.ReadableStream & AsyncIterable<Uint8Array>>
 }

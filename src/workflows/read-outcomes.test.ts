@@ -36,14 +36,29 @@ it('a step that never began is skipped, one that did is not', () => {
 
 it('what was to be done again and was not reached is skipped, so that the round after does not take the old one for done', () => {
   const before = [...['build', 'a', 'unit', 'lint'].map((id) => ended(id, 'succeeded')), ended('ship', 'failed')]
-  const first = resumeOutcomes({ plan, outcomes: before, undo: [], from: 'build', epoch: 5, now: 10 })
+  const first = resumeOutcomes({
+    plan,
+    outcomes: before,
+    undo: [],
+    gone: { blobs: new Set(), releases: new Set() },
+    from: 'build',
+    epoch: 5,
+    now: 10,
+  })
   const round = [ended('build', 'succeeded', { attempt: 2, epoch: 5 }), ended('lint', 'failed', { attempt: 2, epoch: 5 })]
   const outcomes = [...first, ...round]
   const skipped = skipRest({ plan, input: resumed, outcomes })
   expect(skipped.map(({ step: id, attempt }) => [id, attempt])).toEqual([['a', 2], ['unit', 2], ['ship', 2]]) // prettier-ignore
   // What the store knows of all attempts: marks are no rows.
   const rows = [...before, ...round, ...skipped]
-  const next = resumeOutcomes({ plan, outcomes: rows, undo: [], epoch: 9, now: 20 })
+  const next = resumeOutcomes({
+    plan,
+    outcomes: rows,
+    undo: [],
+    gone: { blobs: new Set(), releases: new Set() },
+    epoch: 9,
+    now: 20,
+  })
   const again = next.filter(({ reason }) => reason === 'is done again').map(({ step: id }) => id)
   expect(again.toSorted()).toEqual(['a', 'lint', 'ship', 'unit'])
 })

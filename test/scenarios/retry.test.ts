@@ -1,6 +1,6 @@
 /** A run that has ended badly goes on in its own record: what is done stays done, what was taken back comes again. */
 import { fileURLToPath } from 'node:url'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -59,6 +59,20 @@ test('from a step that had succeeded it does that one again, and all that follow
   expect(scenario.readNote('two')).toEqual(['built', 'built', 'gate saw 2', 'last'])
   const refused = await belay('retry', String(run.number), '--from', 'build')
   expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('has succeeded') as string })
+})
+
+test('what was cleaned up since the end is made again', async () => {
+  const run = await scenario.run(`${gated('swept')}finally:
+  told: { commands: [echo told >> NOTES/swept] }
+`)
+  expect(scenario.readNote('swept')).toEqual(['built', 'told'])
+  rmSync(join(scenario.system.data, 'blobs/sha256'), { recursive: true })
+  // Not yet: this round fails as the one before did, and comes to its end all the same.
+  await belay('retry', String(run.number))
+  expect(scenario.readNote('swept')).toEqual(['built', 'told', 'built', 'told'])
+  open('swept')
+  expect((await belay('retry', String(run.number))).code).toBe(0)
+  expect(scenario.readNote('swept')).toEqual(['built', 'told', 'built', 'told', 'gate saw 2', 'last', 'told'])
 })
 
 test('a deployment that was taken back comes again, and what was made for it is the same release', async () => {

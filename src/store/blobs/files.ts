@@ -13,6 +13,8 @@ import { toFileError } from '../sql/store-error.ts'
 
 /** Temporary files older than this were left by a process that died. */
 const leftoverAgeMs = 24 * 60 * 60 * 1000
+/** A run may have thousands. */
+const touchedAtOnce = 50
 
 export interface BlobFile {
   digest: string
@@ -84,6 +86,15 @@ export async function createBlobFiles({ directory, now = Date.now }: BlobFilesOp
   return {
     put,
     has: async (digest) => (await find(digest)) !== undefined,
+    async touch(digests) {
+      const there = new Set<string>()
+      for (let at = 0; at < digests.length; at += touchedAtOnce) {
+        const some = digests.slice(at, at + touchedAtOnce)
+        const sizes = await Promise.all(some.map(touch))
+        for (const [index, digest] of some.entries()) if (sizes[index] !== undefined) there.add(digest)
+      }
+      return there
+    },
     async read(digest) {
       if ((await find(digest)) === undefined) throw new BelayError({ code: 'not_found', message: `there is no blob ${digest}` })
       return createReadStream(join(directory, blobPath(digest)))

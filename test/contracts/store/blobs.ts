@@ -44,6 +44,14 @@ export function blobContract(open: OpenStoreUnderTest): void {
       expect(await store.blobs.has(digest)).toBe(false)
     })
 
+    test('many are asked for at once: those that are there', async () => {
+      const { store } = await open()
+      const digests = Array.from({ length: 120 }, (_, index) => digestOf(String(index)))
+      for (const index of [0, 60, 119]) await store.blobs.put(digestOf(String(index)), streamOf(String(index)))
+      expect(await store.blobs.touch(digests)).toEqual(new Set([0, 60, 119].map((index) => digestOf(String(index)))))
+      expect(await store.blobs.touch([])).toEqual(new Set())
+    })
+
     test('that were never put are not found; names that are no digest are refused', async () => {
       const { store } = await open()
       await expect(store.blobs.read(digestOf('x'))).rejects.toMatchObject({ code: 'not_found' })

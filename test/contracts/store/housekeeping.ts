@@ -61,6 +61,15 @@ export function housekeepingContract(open: OpenStoreUnderTest): void {
       expect(await store.blobs.has(digestOf('again'))).toBe(true)
     })
 
+    test('bytes that were asked for stay as if they had been put again', async () => {
+      const { store, clock } = await open()
+      for (const text of ['wanted', 'left']) await store.blobs.put(digestOf(text), streamOf(text))
+      clock.now += 2 * day
+      expect(await store.blobs.touch([digestOf('wanted')])).toEqual(new Set([digestOf('wanted')]))
+      expect(await sweep(store)).toEqual([{ kind: 'blobs', count: 1, bytes: 4 }])
+      expect(await store.blobs.has(digestOf('wanted'))).toBe(true)
+    })
+
     test('a run goes a year after its end, with all that is its own; its number is never given again', async () => {
       const { store, clock } = await open()
       const run = await startRun(store)
