@@ -6,6 +6,8 @@ import type { UndoItem } from '../domain/run-event.ts'
 import { RunIdentity } from '../domain/run.ts'
 import { isEndedStep, type Outcome } from '../domain/step.ts'
 import type { Run, StepRow, Store } from '../store/store.ts'
+import { resumeRows } from './load-resume.ts'
+import { readRound } from './read-round.ts'
 
 export interface GuessDeps {
   store: Store
@@ -25,16 +27,39 @@ export interface Rows {
 }
 
 /** The workflow cannot say: its rows tell what it had begun, and all that it may owe for that is owed. */
-export async function guessRemains({ store, findRepository }: GuessDeps, run: Run, known: Rows): Promise<RunRemains> {
-  const runner = await findRunner(store, run.id)
+export async function guessRemains(
+  { store, findRepository }: GuessDeps,
+  row: Run,
+  { plan, rows: all }: Rows,
+): Promise<RunRemains> {
+  const round = await readRound(store, row)
+  const resume = row.round === 0 ? undefined : { round: row.round, epoch: round.before }
+  const run = { ...row, undo: row.undo.filter(round.owes) }
+  const rows = all.filter(round.has)
+  const earlier =
+    plan === undefined || resume === undefined
+      ? []
+      : await resumeRows(store, {
+          plan,
+          resume,
+          rows: all.filter((one) => !round.has(one)),
+          // What is owed anew was begun again.
+          undo: row.undo.map((item) => (round.owes(item) ? { ...item, status: 'done' } : item)),
+        })
+  const outcomes = [...earlier, ...outcomesOf(rows)]
   return {
-    // Without a URL nothing can be fetched, and a person is told so.
-    input: { run: RunIdentity.parse(run), repository: findRepository(run.project) ?? { project: run.project, url: '' } },
-    outcomes: [],
-    undo: guessUndo(run, known),
+    input: {
+      run: RunIdentity.parse(run),
+      // Without a URL nothing can be fetched, and a person is told so.
+      repository: findRepository(run.project) ?? { project: run.project, url: '' },
+      ...(resume === undefined ? {} : { resume }),
+    },
+    outcomes,
+    earlier: earlier.length,
+    undo: guessUndo(run, { plan, rows }),
     answers: [],
-    workspace: { epoch: run.epoch, ...(runner === undefined ? {} : { runner }) },
-    closing: guessClosing(run, known),
+    workspace: { epoch: run.epoch, ...(round.runner === undefined ? {} : { runner: round.runner }) },
+    closing: guessClosing(run, { plan, outcomes }),
   }
 }
 
@@ -67,9 +92,12 @@ function guessUndo(run: Run, { plan, rows }: Rows): OwedUndo[] {
   })
 }
 
-function guessClosing(run: Run, { plan, rows }: Rows): RunRemains['closing'] {
+function guessClosing(
+  run: Run,
+  { plan, outcomes }: { plan: Plan | undefined; outcomes: readonly Outcome[] },
+): RunRemains['closing'] {
   const facts = { undoFailed: false, cancelled: false, undoRan: false, errored: false, failed: false, matched: true }
-  const latest = latestOutcomes(outcomesOf(rows))
+  const latest = latestOutcomes(outcomes)
   const good = new Set(['succeeded', 'skipped'])
   const isDone = plan?.steps.every(({ id }) => good.has(latest.get(id)?.status ?? '')) === true
   const hasBegunBack = run.undo.some(({ status }) => !['owed', 'discharged'].includes(status))
@@ -77,17 +105,4 @@ function guessClosing(run: Run, { plan, rows }: Rows): RunRemains['closing'] {
   const common = { facts, finallyDone: run.status === 'rollback_blocked', ...(finallyRan ? { finally: run.status } : {}) }
   if (hasBegunBack) return { ...common, phase: 'unwinding', facts: { ...facts, errored: true } }
   return { ...common, phase: isDone ? 'keeping' : 'working' }
-}
-
-/** Where its workspace was opened last, if it was not closed since. */
-async function findRunner(store: Store, runId: string): Promise<string | undefined> {
-  let runner: string | undefined
-  for (let after = 0; ;) {
-    const events = await store.runs.events(runId, { after, limit: 1_000 })
-    for (const { seq, body } of events) {
-      after = seq
-      if (body.type === 'workspace') runner = body.status === 'opened' ? body.runner : undefined
-    }
-    if (events.length === 0) return runner
-  }
 }

@@ -1,7 +1,8 @@
 import type { LoadResume, Resumed } from '../contract/activities.ts'
+import type { Resume } from '../contract/run-workflow.ts'
 import { BelayError } from '../domain/errors.ts'
 import { latestOutcomes } from '../domain/outcome.ts'
-import { resumeOutcomes, type Gone } from '../domain/resume-run.ts'
+import { resumeOutcomes, type Gone, type ResumeInput } from '../domain/resume-run.ts'
 import { isEndedStep, type Outcome } from '../domain/step.ts'
 import type { StepRow, Store } from '../store/store.ts'
 
@@ -10,27 +11,36 @@ export async function loadResume(store: Store, { runId, resume }: LoadResume): P
   const { runs } = store
   const run = await runs.find(runId)
   if (run === undefined) throw new BelayError({ code: 'not_found', message: `there is no run ${runId}` })
-  const { planDigest } = run
+  const { planDigest, undo } = run
   const plan = planDigest === undefined ? undefined : await runs.findPlan(planDigest)
   if (plan === undefined || planDigest === undefined) return { outcomes: [] }
+  const rows = await runs.steps(runId)
+  return { plan, planDigest, outcomes: await resumeRows(store, { plan, rows, undo, resume }) }
+}
+
+export interface ResumeRows extends Pick<ResumeInput, 'plan' | 'undo'> {
+  /** Of the rounds before. */
+  rows: readonly StepRow[]
+  resume: Resume
+}
+
+export async function resumeRows(
+  store: Pick<Store, 'blobs' | 'releases'>,
+  { plan, rows, undo, resume }: ResumeRows,
+): Promise<Outcome[]> {
   const planned = new Set(plan.steps.map(({ id }) => id))
-  const outcomes = (await runs.steps(runId)).filter(({ step }) => planned.has(step)).map(outcomeOf)
+  const outcomes = rows.filter(({ step }) => planned.has(step)).map(outcomeOf)
   const gone = await findGone(store, outcomes)
-  const { from } = resume
-  const epoch = resume.epoch + 1
-  return { plan, planDigest, outcomes: resumeOutcomes({ plan, outcomes, undo: run.undo, from, gone, epoch, now: Date.now() }) }
+  return resumeOutcomes({ plan, outcomes, undo, from: resume.from, gone, epoch: resume.epoch + 1, now: Date.now() })
 }
 
 /** One that never came to an end was cut, and is done again. */
-export function outcomeOf({ runId: _runId, tail: _tail, status, endedAt = Date.now(), ...row }: StepRow): Outcome {
+function outcomeOf({ runId: _runId, tail: _tail, status, endedAt = Date.now(), ...row }: StepRow): Outcome {
   return { ...row, endedAt, status: isEndedStep(status) ? status : 'errored' }
 }
 
 /** What was cleaned up since, of what the newest attempts left. The rest stays from here on, as that of every open run does. */
-export async function findGone(
-  { blobs, releases }: Pick<Store, 'blobs' | 'releases'>,
-  outcomes: readonly Outcome[],
-): Promise<Gone> {
+async function findGone({ blobs, releases }: Pick<Store, 'blobs' | 'releases'>, outcomes: readonly Outcome[]): Promise<Gone> {
   const left = [...latestOutcomes(outcomes).values()].flatMap(({ result }) => result ?? [])
   const digests = new Set(
     left

@@ -2,12 +2,15 @@
 import { Context } from '@temporalio/activity'
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client'
 import type { ReadRemains } from '../contract/activities.ts'
-import { runRemainsQuery, type RecoveryInput, type RunRemainsAnswer } from '../contract/run-workflow.ts'
+import { runRemainsQuery, type RecoveryInput, type RunRemains, type RunRemainsAnswer } from '../contract/run-workflow.ts'
 import { recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import { BelayError } from '../domain/errors.ts'
 import { mergeOutcomes } from '../domain/outcome.ts'
+import type { Plan } from '../domain/plan.ts'
 import { isEndedStep } from '../domain/step.ts'
-import { guessRemains, outcomesOf, type GuessDeps } from './guess-remains.ts'
+import type { Run, StepRow, Store } from '../store/store.ts'
+import { guessRemains, outcomesOf, type GuessDeps, type Rows } from './guess-remains.ts'
+import { resumeRows } from './load-resume.ts'
 
 export interface RemainsDeps extends GuessDeps {
   client: Client
@@ -17,20 +20,23 @@ const answerMs = 10_000
 /** After so many tries a workflow that does not answer counts as one that cannot: its history is gone, or does not replay. */
 const mostTries = 6
 
+/** `conflict`: its workflow, or an earlier recovery, goes on, or the run is in another round: there is nothing to recover. */
 export async function readRemains(deps: RemainsDeps, input: RecoveryInput): Promise<ReadRemains> {
-  const { run } = input
+  const { run, round = 0 } = input
   const { store, client } = deps
   const row = await store.runs.find(run.id)
   if (row === undefined) throw new BelayError({ code: 'not_found', message: `there is no run ${run.id}` })
-  const [closed, asked, rows] = await Promise.all([
-    describeEnd(client, input),
-    askWorkflows(client, input),
-    store.runs.steps(run.id),
-  ])
+  if (row.round !== round) throw goesOn(`run ${String(row.number)} has gone on since`)
+  const closed = await describeEnd(client, input)
+  const [asked, all] = await Promise.all([askWorkflows(client, input), store.runs.steps(run.id)])
   const planDigest = asked?.remains.planDigest ?? row.planDigest
   const plan = planDigest === undefined ? undefined : await store.runs.findPlan(planDigest)
-  const known = asked ?? { from: 'store' as const, remains: await guessRemains(deps, row, { plan, rows }) }
-  const { remains, from } = known
+  const known = { plan, rows: all }
+  const { from, remains } =
+    asked === undefined
+      ? { from: 'store' as const, remains: await guessRemains(deps, row, known) }
+      : { from: asked.from, remains: await withEarlier(store, asked.remains, { ...known, undo: row.undo }) }
+  const rows = all.filter((one) => !isOfEarlierFinally(one, { plan, remains }))
   const outcomes = mergeOutcomes(remains.outcomes, outcomesOf(rows))
   const workspace = { ...remains.workspace, epoch: Math.max(remains.workspace.epoch, row.epoch) }
   return {
@@ -43,6 +49,27 @@ export async function readRemains(deps: RemainsDeps, input: RecoveryInput): Prom
       .filter(({ step, attempt }) => !outcomes.some((outcome) => outcome.step === step && outcome.attempt === attempt))
       .map(({ step, attempt, epoch }) => ({ step, attempt, epoch })),
   }
+}
+
+/** One that went on after an end, and was ended before it knew with what: none of its steps had begun. */
+async function withEarlier(
+  store: Store,
+  remains: RunRemains,
+  { plan, rows, undo }: Rows & Pick<Run, 'undo'>,
+): Promise<RunRemains> {
+  const { resume } = remains.input
+  if (plan === undefined || resume === undefined || remains.planDigest !== undefined) return remains
+  const outcomes = await resumeRows(store, { plan, rows, undo, resume })
+  return { ...remains, outcomes, earlier: outcomes.length }
+}
+
+/** `finally` runs once in each round, always under an epoch of its own. */
+function isOfEarlierFinally(
+  { step, epoch }: StepRow,
+  { plan, remains }: { plan: Plan | undefined; remains: RunRemains },
+): boolean {
+  const { resume } = remains.input
+  return resume !== undefined && epoch <= resume.epoch && plan?.finally.some(({ id }) => id === step) === true
 }
 
 /** The newest recovery that had come far enough to know, else the run itself. */
@@ -101,6 +128,7 @@ async function describeClosed(
 ): Promise<Pick<ReadRemains, 'how' | 'closedAt'> | undefined> {
   try {
     const { status, runId: execution, closeTime } = await client.workflow.getHandle(workflowId, of).describe()
+    if (status.name === 'RUNNING') throw goesOn(`the workflow ${workflowId} goes on`)
     const { history } = await client.workflowService.getWorkflowExecutionHistory({
       namespace: client.options.namespace,
       execution: { workflowId, runId: execution },
@@ -119,4 +147,9 @@ async function describeClosed(
     if (error instanceof WorkflowNotFoundError) return undefined
     throw error
   }
+}
+
+/** Not to be tried again: whoever had it recovered looks again by himself. */
+function goesOn(message: string): BelayError {
+  return new BelayError({ code: 'conflict', message: `${message}: there is nothing to recover` })
 }

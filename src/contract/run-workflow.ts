@@ -90,6 +90,8 @@ export interface RunRemains {
   input: RunInput
   planDigest?: string
   outcomes: Outcome[]
+  /** So many of the first outcomes are those that it went on with after an end: people know them. Absent: none. */
+  earlier?: number
   undo: OwedUndo[]
   answers: Answer[]
   workspace: WorkspacePlace

@@ -112,12 +112,9 @@ function restoreContext(
   parts: Pick<RunContext, 'news' | 'workspace' | 'undo' | 'answers' | 'movesOn'>,
 ): RunContext | undefined {
   if (plan === undefined || remains.planDigest === undefined) return undefined
-  const { input, planDigest, outcomes } = remains
-  // That a step was to be done again is no news of the attempt that was done before.
-  const isMark = ({ lost, epoch }: Outcome): boolean =>
-    input.resume !== undefined && lost === true && epoch <= input.resume.epoch + 1
-  const context = createRunContext({ input, plan, planDigest, ...parts }, outcomes.filter(isMark))
-  context.record(outcomes.filter((outcome) => !isMark(outcome)))
+  const { input, planDigest, outcomes, earlier = 0 } = remains
+  const context = createRunContext({ input, plan, planDigest, ...parts }, outcomes.slice(0, earlier))
+  context.record(outcomes.slice(earlier))
   return context
 }
 

@@ -23,6 +23,7 @@ export function remainsOf({ input, context, undo, answers, workspace, closing, c
     input,
     ...(context === undefined ? {} : { planDigest: context.planDigest }),
     outcomes: (context?.outcomes ?? []).map(withoutTail),
+    earlier: context?.earlier ?? 0,
     undo: undo.remains(),
     answers: answers.list(),
     workspace: workspace.place(),

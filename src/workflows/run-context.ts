@@ -23,6 +23,8 @@ export interface RunContext {
   /** Deployments that wait for a freeze to end: meanwhile the run's time stands. */
   readonly hold: HoldClock
   readonly outcomes: readonly Outcome[]
+  /** So many of the first outcomes are of the rounds before. */
+  readonly earlier: number
   /** How often each step was cut short by the death of its runner. */
   readonly interruptions: Record<string, number>
   record(outcomes: readonly Outcome[]): void
@@ -32,7 +34,7 @@ export interface RunContext {
 
 /** `earlier`: outcomes of the rounds before, which people know already. */
 export function createRunContext(
-  parts: Omit<RunContext, 'outcomes' | 'interruptions' | 'record' | 'lose' | 'hold'>,
+  parts: Omit<RunContext, 'outcomes' | 'earlier' | 'interruptions' | 'record' | 'lose' | 'hold'>,
   earlier: readonly Outcome[] = [],
 ): RunContext {
   let outcomes: Outcome[] = [...earlier]
@@ -86,6 +88,7 @@ export function createRunContext(
     get outcomes() {
       return outcomes
     },
+    earlier: earlier.length,
     interruptions: {},
     hold: createHoldClock(),
     record(added) {
