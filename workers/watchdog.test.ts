@@ -120,8 +120,9 @@ describe('the watchdog', () => {
     const full = openSync('/dev/full', 'w')
     try {
       startWatchdog(full)
-      await gone(await runStep('first'))
-      await gone(await runStep('second'))
+      const ended = [await runStep('first'), await runStep('second')]
+      for (const step of ended) await gone(step)
+      expect(ended.map(({ step }) => isAlive(step.identity))).toEqual([false, false])
     } finally {
       closeSync(full)
     }

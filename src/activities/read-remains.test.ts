@@ -117,7 +117,7 @@ describe('of a run that had gone on after an end, and that Temporal does not kno
     expect(remains.closing.finally).toBeUndefined()
     expect(remains.workspace.runner).toBeUndefined()
     expect(stepsOf(found)).toEqual([])
-    const again = remains.outcomes.flatMap(({ step, lost }) => (lost === true ? [step] : []))
+    const again = remains.outcomes.flatMap(({ step, reason }) => (reason === 'is done again' ? [step] : []))
     expect(again.toSorted()).toEqual(['gate', 'last', 'migrate'])
   })
 

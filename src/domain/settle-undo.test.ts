@@ -33,7 +33,7 @@ describe('a blocked undo', () => {
   })
 
   it('is none while none has failed', () => {
-    const refusal = { code: 'conflict', message: expect.stringContaining('only a blocked undo can be skipped') as string }
+    const refusal = { code: 'conflict', message: 'run 5 is rollback_blocked: it is not blocked at an undo' }
     expect(() => settleUndo({ action: 'skip' }, { ...blocked, blocked: [] })).toThrow(expect.objectContaining(refusal))
   })
 })

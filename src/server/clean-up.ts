@@ -56,7 +56,7 @@ export async function cleanUp(deps: CleanUpDeps, request: CleanUpRequest): Promi
   const told = await settled(tell(deps, request.actor, addUp(swept)))
   const released = await settled(housekeeping.release(owner))
   // Of several the first is what the others came of.
-  for (const part of [ended, told, released]) if (part.status === 'rejected') throw part.reason
+  for (const part of [ended, told, released]) if (part.status === 'rejected') throw part.reason as Error
   return { swept: addUp(swept), more: ended.status === 'fulfilled' && ended.value }
 }
 

@@ -8,7 +8,7 @@ import { skipRest } from './read-outcomes.ts'
 function step(id: string, needs: string[]): PlanStep {
   const commands = { lines: ['true'], shell: 'sh' as const, workingDirectory: '.' }
   const retry = { max: 0, on: [], exitCodes: [], backoffMs: 0 }
-  return { id, needs, kind: 'commands', commands, segment: 0, env: {}, timeoutMs: 1000, retry } as PlanStep
+  return { id, needs, kind: 'commands', commands, segment: 0, env: {}, timeoutMs: 1000, retry }
 }
 
 const steps = [
