@@ -78,7 +78,7 @@ test('what was cleaned up since the end is done again: artifacts, checkpoints, r
   // The run ended in 1970: of its files only those stay that were put just now.
   const swept: unknown[] = []
   const only = ['releases', 'blobs'] as const
-  for await (const one of door.store.housekeeping.sweep({ keep: defaults.keep, dry: false, only })) swept.push(one)
+  for await (const found of door.store.housekeeping.sweep({ keep: defaults.keep, dry: false, only })) swept.push(found)
   expect(swept).not.toEqual([])
   expect((await again()).toSorted()).toEqual(['checkpointed', 'image', 'swept', 'under', 'version'])
 })
