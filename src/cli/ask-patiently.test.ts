@@ -25,14 +25,14 @@ async function serveLate(refusals: number): Promise<{ client: Client; keys: unkn
 
 test('a server that is not ready is asked again with the same key, so that it is one request', async () => {
   const { client, keys } = await serveLate(2)
-  const asked = askPatiently(io(), 'production', () => client.deploy('production', { release: '5' }, 'one key'))
+  const asked = askPatiently(io(), 'belay envs production', () => client.deploy('production', { release: '5' }, 'one key'))
   await expect(asked).resolves.toMatchObject({ release: 5 })
   expect(keys).toEqual(['one key', 'one key', 'one key'])
 })
 
 test('where nobody listens nothing was asked: that is said at once', async () => {
   const client = createClient({ url: `http://127.0.0.1:${String(await findFreePort())}`, token: 'x' })
-  const asked = askPatiently(io(), 'production', () => client.deploy('production', { release: '5' }, 'one key'))
+  const asked = askPatiently(io(), 'belay envs production', () => client.deploy('production', { release: '5' }, 'one key'))
   await expect(asked).rejects.toMatchObject({ code: 'unavailable', hint: expect.stringContaining('belay up') as string })
 })
 
@@ -40,6 +40,8 @@ test('given up, it says that it may yet be carried out', async () => {
   const { client } = await serveLate(100)
   const stopped = new AbortController()
   stopped.abort()
-  const asked = askPatiently({ signal: stopped.signal }, 'production', () => client.deploy('production', { release: '5' }, 'k'))
+  const asked = askPatiently({ signal: stopped.signal }, 'belay envs production', () =>
+    client.deploy('production', { release: '5' }, 'k'),
+  )
   await expect(asked).rejects.toMatchObject({ hint: expect.stringContaining('belay envs production') as string })
 })

@@ -9,7 +9,7 @@ const pauseMs = 1_000
  * Asks again while the answer is "not now", always with the same key, so that however often it arrives it is one request. Given up, it
  * may still be carried out, and the error says so.
  */
-export async function askPatiently<T>(io: Pick<Io, 'signal'>, environment: string, ask: () => Promise<T>): Promise<T> {
+export async function askPatiently<T>(io: Pick<Io, 'signal'>, look: string, ask: () => Promise<T>): Promise<T> {
   const deadline = performance.now() + patienceMs
   for (let tries = 0; ; tries += 1) {
     try {
@@ -17,7 +17,7 @@ export async function askPatiently<T>(io: Pick<Io, 'signal'>, environment: strin
     } catch (error) {
       if (!(error instanceof BelayError) || !error.retryable) throw error
       if (tries === 0 && neverArrived(error)) throw error
-      if (performance.now() >= deadline || io.signal.aborted) throw givenUp(error, environment)
+      if (performance.now() >= deadline || io.signal.aborted) throw givenUp(error, look)
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs))
   }
@@ -29,7 +29,7 @@ function neverArrived(error: unknown): boolean {
   return ('code' in error && ['ECONNREFUSED', 'ENOTFOUND'].includes(String(error.code))) || neverArrived(error.cause)
 }
 
-function givenUp(error: BelayError, environment: string): BelayError {
-  const hint = `It may yet be carried out: \`belay envs ${environment}\` shows it. ${error.hint ?? ''}`.trim()
+function givenUp(error: BelayError, look: string): BelayError {
+  const hint = `It may yet be carried out: \`${look}\` shows it. ${error.hint ?? ''}`.trim()
   return new BelayError({ code: error.code, message: error.message, hint, retryable: true, cause: error })
 }

@@ -24,7 +24,7 @@ export function blockCommand(io: Io): Command {
       const client = connect(flags, io)
       const body = { ...wantedRelease(release, flags), ...(flags.rollback === undefined ? {} : { rollback: true }) }
       const key = randomUUID()
-      const accepted = await askPatiently(io, environment, () => client.block(environment, body, key))
+      const accepted = await askPatiently(io, `belay envs ${environment}`, () => client.block(environment, body, key))
       const { serves, deploys, rollback, refused } = accepted
       const name = `release ${String(accepted.release.number)}`
       if (flags.json !== true) {
@@ -53,7 +53,7 @@ export function unblockCommand(io: Io): Command {
       const client = connect(flags, io)
       const key = randomUUID()
       const body = wantedRelease(release, flags)
-      const accepted = await askPatiently(io, environment, () => client.unblock(environment, body, key))
+      const accepted = await askPatiently(io, `belay envs ${environment}`, () => client.unblock(environment, body, key))
       if (flags.json === true) return printJson(io, accepted)
       const may = accepted.still === undefined ? 'may come again' : `may not come all the same: ${printable(accepted.still)}`
       io.out(`${environment}: release ${String(accepted.release.number)} ${may}\n`)

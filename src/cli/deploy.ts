@@ -32,7 +32,7 @@ export function deployCommand(io: Io): Command {
       const client = connect(flags, io)
       const key = randomUUID()
       const wanted = { ...wantedRelease(release, flags), ...(flags.force === undefined ? {} : { force: true }) }
-      const accepted = await askPatiently(io, environment, () => client.deploy(environment, wanted, key))
+      const accepted = await askPatiently(io, `belay envs ${environment}`, () => client.deploy(environment, wanted, key))
       if (flags.json !== true)
         io.out(`${environment} is to serve release ${String(accepted.release)} ${shortDigest(accepted.digest)}\n`)
       const { requestId } = accepted

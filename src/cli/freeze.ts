@@ -36,7 +36,7 @@ export function freezeCommand(io: Io): Command {
       }
       const client = connect(flags, io)
       const key = randomUUID()
-      const accepted = await askPatiently(io, environment, () => client.freeze(environment, body, key))
+      const accepted = await askPatiently(io, `belay envs ${environment}`, () => client.freeze(environment, body, key))
       if (flags.json === true) return printJson(io, accepted)
       io.out(`${environment}: freeze ${accepted.freeze.id}, ${describeTimes(accepted.freeze)}\n`)
       printStanding(io, environment, accepted)
@@ -53,7 +53,7 @@ export function unfreezeCommand(io: Io): Command {
       const body = { ...(freeze === undefined ? {} : { freeze }), ...(reason === undefined ? {} : { reason }) }
       const client = connect(flags, io)
       const key = randomUUID()
-      const accepted = await askPatiently(io, environment, () => client.unfreeze(environment, body, key))
+      const accepted = await askPatiently(io, `belay envs ${environment}`, () => client.unfreeze(environment, body, key))
       if (flags.json === true) return printJson(io, accepted)
       io.out(`${environment}: freeze ${accepted.freeze.id} is lifted\n`)
       printStanding(io, environment, accepted)

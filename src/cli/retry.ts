@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import { BelayError } from '../domain/errors.ts'
+import { askPatiently } from './ask-patiently.ts'
 import { clientCommand, projectOption, type CommonFlags } from './command.ts'
 import { connect } from './connect.ts'
 import { findRunRef } from './find-run.ts'
@@ -48,7 +49,8 @@ export function retryCommand(io: Io): Command {
       const after = await lastEventOf(client, ref)
       const { from, reason } = flags
       const asked = { ...(from === undefined ? {} : { from }), ...(reason === undefined ? {} : { reason }) }
-      const run = await client.retryRun(ref, asked, randomUUID())
+      const key = randomUUID()
+      const run = await askPatiently(io, `belay show ${text}`, () => client.retryRun(ref, asked, key))
       if (flags.json === true) printJson(io, run)
       else io.out(`run ${String(run.number)} goes on  ${run.url}\n`)
       if (flags.detach === true) return

@@ -38,7 +38,7 @@ export function rollbackCommand(io: Io): Command {
         ...(flags.reason === undefined ? {} : { reason: flags.reason }),
       }
       const key = randomUUID()
-      const accepted = await askPatiently(io, name, () => client.rollback(name, body, key))
+      const accepted = await askPatiently(io, `belay envs ${name}`, () => client.rollback(name, body, key))
       if (flags.json !== true) io.out(`${name} goes to release ${String(accepted.release)} ${shortDigest(accepted.digest)}\n`)
       const asked = { environment: name, requestId: accepted.requestId }
       const ended = flags.detach === true ? undefined : await waitForDeployment(client, asked, io)

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openFrontDoor, startPlannedRun, type FrontDoor } from '../../test/helpers/front-door.ts'
 import { until } from '../../test/helpers/until.ts'
+import { BelayError } from '../domain/errors.ts'
 import type { RunEvent, RunEventBody } from '../domain/run-event.ts'
 import type { RunEnd } from '../domain/run.ts'
 import { settleUndo, type SettleUndo } from '../domain/settle-undo.ts'
@@ -121,6 +122,20 @@ describe('retry', () => {
     await door.store.runs.finish(run.id, { status: 'rolled_back', at: 3, round: 1 }, [])
     const { code, out } = await going
     expect({ code, out }).toEqual({ code: 3, out: expect.stringMatching(/^run 1 goes on {2}.*run 1 rolled_back\n$/s) as string })
+  })
+
+  test('whose answer is lost is asked again, and goes on with the run once', async () => {
+    await ends('failed')()
+    const { resume } = door.store.runs
+    const keys: string[] = []
+    door.store.runs.resume = async (input) => {
+      const resumed = await resume(input)
+      if (keys.push(input.key) > 1) return resumed
+      throw new BelayError({ code: 'unavailable', message: 'the answer is lost', retryable: true })
+    }
+    expect(await belay('retry', '1', '--detach')).toMatchObject({ code: 0, err: '' })
+    expect(keys).toEqual([keys[0], keys[0]])
+    expect(await door.store.runs.find(run.id)).toMatchObject({ status: 'queued', round: 1 })
   })
 
   test('of a run that has succeeded is exit 2, and --from with --step is, too', async () => {

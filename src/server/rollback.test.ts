@@ -32,6 +32,16 @@ describe('rollback', () => {
     const first = await client.rollback('staging', { to: digest }, 'key')
     expect(await client.rollback('staging', { to: digest }, 'key')).toEqual(first)
     expect((await client.rollback('staging', { to: digest }, 'another')).requestId).not.toBe(first.requestId)
+    // However it is called.
+    for (const to of ['1', '#1']) expect(await client.rollback('staging', { to }, 'key')).toEqual(first)
+  })
+
+  test('with the same Idempotency-Key to another release is refused, and nobody goes there', async () => {
+    await client.rollback('staging', { to: '1' }, 'mistaken')
+    await expect(client.rollback('staging', { to: '2' }, 'mistaken')).rejects.toMatchObject({
+      ...{ code: 'conflict', message: expect.stringContaining('another release: number 1') as string },
+      hint: expect.any(String) as string,
+    })
   })
 
   test("the environment's own refusal keeps its code: a release that it never served is 404", async () => {

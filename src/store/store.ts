@@ -122,8 +122,8 @@ export interface RunStore {
   /** A `cancel` command. A run not yet carried to Temporal ends here, without a workflow. Ended: nothing happens. */
   cancel(input: { runId: string; actor: Actor; reason?: string }): Promise<Run>
   /**
-   * An ended run goes on in its own record: queued again in the next round, with a `start` command; steps, events, logs stay.
-   * Not ended, or ended well: `conflict`. The same key again changes nothing.
+   * An ended run goes on in its own record: queued again in the next round, with a `start` command and a row of the audit;
+   * steps, events, logs stay. Not ended, or ended well: `conflict`. The same key again changes nothing.
    */
   resume(input: { runId: string; from?: string; actor: Actor; reason?: string; key: string }): Promise<Run>
   /** How it came to its present round: the number of the event that tells so, and where from. Undefined: it is the first round. */

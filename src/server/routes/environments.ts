@@ -62,6 +62,7 @@ export function mountEnvironments(app: FastifyInstance, deps: RouteDeps): void {
     faultPoint('rollback.asked')
     const answer = await orchestrator.rollBack(request)
     faultPoint('rollback.queued')
+    if (body.to !== undefined) await refuseOtherWay(answer, body.to)
     log.info({ environment: name, request: request.id, release: answer.release }, 'rollback asked for')
     return answer
   })
@@ -93,14 +94,24 @@ export function mountEnvironments(app: FastifyInstance, deps: RouteDeps): void {
     log.info({ environment: name, request: request.id, project, release: number }, 'deployment asked for')
     return answer
   })
+
+  /** The key was used before: for the same release, however it is named, it is a repeat, for another a mistake. */
+  async function refuseOtherWay({ release, digest }: RollbackAccepted, to: string): Promise<void> {
+    if (to.replace(/^#/, '') === String(release) || to === digest) return
+    if ((await store.releases.find(to))?.image.digest === digest) return
+    throw usedForAnother(`rolled back to another release: number ${String(release)}`)
+  }
 }
 
 /** The key was used before: for the same image it is a repeat, for another a mistake. */
 function refuseOtherRelease(accepted: RollbackAccepted, { image }: ReleaseRef): void {
-  if (accepted.digest === image.digest) return
-  throw new BelayError({
+  if (accepted.digest !== image.digest) throw usedForAnother(`deployed another release: number ${String(accepted.release)}`)
+}
+
+function usedForAnother(what: string): BelayError {
+  return new BelayError({
     code: 'conflict',
-    message: `this Idempotency-Key deployed another release: number ${String(accepted.release)}`,
+    message: `this Idempotency-Key ${what}`,
     hint: 'Use a new key for a new request.',
   })
 }

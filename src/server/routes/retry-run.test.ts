@@ -46,6 +46,9 @@ describe('going on with a run that has ended', () => {
     })
     await ends('succeeded')
     await expect(client.retryRun(run)).rejects.toMatchObject({ code: 'conflict', hint: '`belay run` starts a new one.' })
+    await expect(client.retryRun(run, {}, 'key')).rejects.toMatchObject({ code: 'conflict' })
+    // Nothing was done, so the audit says nothing of it.
+    expect(await door.audited()).toEqual([])
   })
 
   test('a step that the plan does not have is refused with those that it has', async () => {

@@ -19,7 +19,6 @@ export function mountRetryRun(app: FastifyInstance, { config, store, log }: Rout
     // A repeat is answered by the store, whatever has become of the run since.
     if (idempotencyKey === undefined) mustBeResumable(run)
     await check(run, body.from)
-    await store.audit.write({ actor: actor.id, action: 'run.retry', subject: run.id, data: { ...asked, request: key } })
     const resumed = await store.runs.resume({ runId: run.id, actor, key, ...asked })
     log.info({ run: run.id, round: resumed.round, actor: actor.id }, 'an ended run goes on')
     return viewOf(config, resumed)

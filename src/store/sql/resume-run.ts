@@ -1,6 +1,7 @@
 import { BelayError } from '../../domain/errors.ts'
 import { mustBeResumable } from '../../domain/resume-run.ts'
 import type { Actor } from '../../domain/trigger.ts'
+import { writeAudit } from './audit.ts'
 import type { StoreDatabase, Write } from './database.ts'
 import { lock, locks } from './lock.ts'
 import { insertCommand } from './new-run.ts'
@@ -15,7 +16,7 @@ export interface ResumeRun {
   key: string
 }
 
-/** Queues an ended run again, in its next round. False: this key did so already. */
+/** Queues an ended run again, in its next round, with a row of the audit. False: this key did so already. */
 export async function resumeRun({ tx, now }: Write, input: ResumeRun): Promise<boolean> {
   await lock(tx, locks.queue)
   const run = await lockRunRow(tx, input.runId)
@@ -32,6 +33,7 @@ export async function resumeRun({ tx, now }: Write, input: ResumeRun): Promise<b
   const reason = describe(input)
   await tx.updateTable('runs').set({ status, reason, round, ended_at: null }).where('id', '=', input.runId).execute()
   await insertCommand(tx, { ...input, round, kind: 'start', now })
+  await writeAudit(tx, { at: now, actor: input.actor.id, action: 'run.retry', subject: input.runId, data: dataOf(input) })
   await insertEvent(tx, input.runId, {
     source: 'store',
     epoch: round,
@@ -74,6 +76,10 @@ function refuseOther(from: string | null, input: ResumeRun): false {
     message: `this Idempotency-Key retried the run ${from === null ? 'as it was' : `from "${from}"`}`,
     hint: 'Use a new key for a new request.',
   })
+}
+
+function dataOf({ from, reason, key }: ResumeRun): Record<string, string> {
+  return { ...(from === undefined ? {} : { from }), ...(reason === undefined ? {} : { reason }), request: key }
 }
 
 function describe({ actor, from, reason }: ResumeRun): string {

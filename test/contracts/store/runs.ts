@@ -106,6 +106,9 @@ export function runContract(open: OpenStoreUnderTest): void {
       expect(await store.runs.findResume(resumed)).toEqual({ seq: 2, from: 'build' })
       expect(await store.runs.resume(going)).toEqual(resumed)
       await expect(store.runs.resume({ ...going, from: 'unit' })).rejects.toMatchObject({ code: 'conflict' })
+      expect((await store.audit.list({})).items).toMatchObject([
+        { actor: ana.id, action: 'run.retry', subject: run.id, data: { from: 'build', reason: 'again', request: 'k' } },
+      ])
       const [command, ...others] = await store.commands.lease(lease)
       expect(command).toMatchObject({ kind: 'start', round: 1, from: 'build', actor: ana })
       expect(others).toEqual([])
