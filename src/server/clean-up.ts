@@ -51,18 +51,22 @@ export async function cleanUp(deps: CleanUpDeps, request: CleanUpRequest): Promi
   const owner = randomUUID()
   if (deps.only === undefined && !(await housekeeping.lease({ owner, leaseMs }))) throw busy()
   const swept: Swept[] = []
-  const ended = await settled(sweep(deps, { owner, signal: request.signal, swept }))
+  const ended = await tried(() => sweep(deps, { owner, signal: request.signal, swept }))
   // What went has gone, whatever came after it; and whatever came of that, the next one has its turn.
-  const told = await settled(tell(deps, request.actor, addUp(swept)))
-  const released = await settled(housekeeping.release(owner))
-  // Of several the first is what the others came of.
-  for (const part of [ended, told, released]) if (part.status === 'rejected') throw part.reason as Error
-  return { swept: addUp(swept), more: ended.status === 'fulfilled' && ended.value }
+  const told = await tried(() => tell(deps, request.actor, addUp(swept)))
+  const released = await tried(() => housekeeping.release(owner))
+  // The first fault: the others may have come of it.
+  const failed = [ended, told, released].find((part) => 'error' in part)
+  if (failed !== undefined && 'error' in failed) throw failed.error
+  return { swept: addUp(swept), more: 'value' in ended && ended.value }
 }
 
-async function settled<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
-  const [result] = await Promise.allSettled([work])
-  return result
+async function tried<T>(work: () => Promise<T>): Promise<{ value: T } | { error: Error }> {
+  try {
+    return { value: await work() }
+  } catch (error) {
+    return { error: error instanceof Error ? error : new Error(messageOf(error), { cause: error }) }
+  }
 }
 
 async function sweep(
