@@ -24,6 +24,20 @@ describe('cut-logs', () => {
     expect(await door.store.logs.list(run.id, 'build')).toMatchObject([{ closed: true }])
   })
 
+  it.each([3, 200])('writes the whole line also where the log has grown by %i bytes since it was listed', async (grown) => {
+    await write(keyOf(1), 'half a li')
+    const { store } = door
+    const more = 'x'.repeat(grown)
+    const list = async (runId: string, step: string) => {
+      const listed = await store.logs.list(runId, step)
+      if (step === 'build') await store.logs.append(keyOf(1), { offset: 9, bytes: Buffer.from(more), final: false })
+      return listed
+    }
+    await cutLogs({ runs: store.runs, logs: { ...store.logs, list } }, { runId: run.id, epoch: 2, runner: 'r1' })
+    expect(await read(keyOf(1))).toBe(`half a li${more}\n[belay] cut off: runner "r1" was lost\n`)
+    expect(await store.logs.list(run.id, 'build')).toMatchObject([{ closed: true }])
+  })
+
   it('leaves alone what has ended, and what is written under the new epoch', async () => {
     await write(keyOf(1), 'whole\n', true)
     await write(keyOf(2, 2), 'going on\n')

@@ -16,13 +16,14 @@ export async function cutLogs(
 }
 
 async function end({ logs }: Pick<Store, 'logs'>, log: LogInfo, bytes: Buffer): Promise<void> {
-  const { sizeBytes, closed: _closed, truncated: _truncated, ...key } = log
+  const { sizeBytes: _size, closed: _closed, truncated: _truncated, ...key } = log
   try {
-    for (let offset = sizeBytes; ;) {
-      const { end: now, gap, truncated } = await logs.append(key, { offset, bytes, final: true })
-      // A gap, or an overlap of which nothing was new: its writer is not quite gone.
-      if (truncated || (!gap && now >= offset + bytes.length)) return
-      offset = now
+    for (;;) {
+      // Nothing is taken there, and the answer says where the log ends: it may have grown since it was listed.
+      const { end: offset } = await logs.append(key, { offset: Number.MAX_SAFE_INTEGER, bytes: Buffer.alloc(0), final: false })
+      const { gap } = await logs.append(key, { offset, bytes, final: true })
+      // A gap: another process was faster, so its writer is not quite gone.
+      if (!gap) return
     }
   } catch (error) {
     // A newer log of the same attempt has begun, or its writer has just ended it.
