@@ -39,15 +39,23 @@ const heartbeatMs = 1_000
 async function carryOut<T>(name: string, work: (task: Task) => Promise<T>): Promise<T> {
   const context = Context.current()
   let details: unknown
+  const answered = new AbortController()
   const timer = setInterval(() => context.heartbeat(details), heartbeatMs)
   try {
     faultPoint(`activity.${name}.before`)
     const working = work({
       token: context.info.base64TaskToken,
-      signal: stopSignalOf(context),
+      signal: AbortSignal.any([stopSignalOf(context), answered.signal]),
       progress: (next) => (details = next),
     })
-    faultPoint(`activity.${name}.during`)
+    try {
+      faultPoint(`activity.${name}.during`)
+    } catch (error) {
+      // Nobody waits for it any more.
+      stopWith(answered, 'lost')
+      await Promise.allSettled([working])
+      throw error
+    }
     const result = await working
     faultPoint(`activity.${name}.after`)
     return result
