@@ -1,6 +1,6 @@
 /** Runs one program of a build: its lines to the log, its process group ended with it. */
 import { BelayError } from '../../domain/errors.ts'
-import { spawnProcess } from '../../process/spawn.ts'
+import { spawnProcess, type Spawned } from '../../process/spawn.ts'
 import type { BuildImageInput } from './builder.ts'
 
 export interface ProgramInput extends Pick<BuildImageInput, 'workspace' | 'signal' | 'spawned' | 'log' | 'group'> {
@@ -40,7 +40,7 @@ export async function runProgram(input: ProgramInput): Promise<ProgramEnd> {
     for (const part of parts) take(part.replace(/\r$/, ''))
   }
   const child = await spawnProcess({ file, args, cwd: workspace, env, output, group })
-  input.spawned(child.identity)
+  await noteSpawned(child, input)
   const stop = (): void => void child.stop(graceMs)
   signal.addEventListener('abort', stop, { once: true })
   try {
@@ -51,6 +51,16 @@ export async function runProgram(input: ProgramInput): Promise<ProgramEnd> {
     return { exitCode: exit.exitCode ?? 128, lines }
   } finally {
     signal.removeEventListener('abort', stop)
+  }
+}
+
+/** A program that could not be noted could not be found after a crash: it must not go on. */
+async function noteSpawned(child: Spawned, { spawned }: ProgramInput): Promise<void> {
+  try {
+    spawned(child.identity)
+  } catch (error) {
+    await child.stop(0)
+    throw error
   }
 }
 
