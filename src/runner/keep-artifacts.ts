@@ -1,4 +1,5 @@
 /** Carries what a step declared to the server: by digest, before the step counts as succeeded. */
+import type { ReadStream } from 'node:fs'
 import { BelayError } from '../domain/errors.ts'
 import type { Artifact } from '../domain/step.ts'
 import { openInside } from '../process/open-inside.ts'
@@ -30,13 +31,18 @@ async function keepOne(input: KeepArtifactsInput, artifact: Artifact): Promise<v
   const { session, server, signal } = input
   const send = async (token: string) => {
     const body = await readArtifact(input.checkout, artifact)
-    await server.putArtifact(token, artifact.digest, body, signal)
+    try {
+      await server.putArtifact(token, artifact.digest, body, signal)
+    } finally {
+      // A server that refuses reads it not, or not to its end: it would hold its file open.
+      body.destroy()
+    }
   }
   await retryWhileAway(async () => await session.withToken(send), { signal })
 }
 
 /** The step may have put something else there since it was hashed. */
-async function readArtifact(checkout: string, artifact: Artifact): Promise<AsyncIterable<Uint8Array>> {
+async function readArtifact(checkout: string, artifact: Artifact): Promise<ReadStream> {
   const handle = await openInside(checkout, artifact.path).catch((error: unknown) => {
     throw changed(artifact, error)
   })

@@ -40,7 +40,15 @@ export async function keepCheckpoint(input: KeepCheckpointInput): Promise<KeptCh
     })
     if (taken === undefined) return undefined
     const { packed, steps } = taken
-    const send = (token: string) => server.putArtifact(token, packed.digest, createReadStream(file), signal)
+    const send = async (token: string) => {
+      const body = createReadStream(file)
+      try {
+        await server.putArtifact(token, packed.digest, body, signal)
+      } finally {
+        // A server that refuses reads it not, or not to its end: what is removed would stay on the disk.
+        body.destroy()
+      }
+    }
     await retryWhileAway(async () => await session.withToken(send), { signal })
     return { ...packed, checkpoint: { digest: packed.digest, sizeBytes: packed.sizeBytes, steps } }
   } finally {
