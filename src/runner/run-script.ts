@@ -15,7 +15,9 @@ export async function runScript(deps: RunnerDeps, input: ScriptInput, task: Task
   return await doWork(deps, { workspace, work: 'script', name: `${script.part}/${script.step}` }, task, async (place) => {
     if (place.signal.aborted) return undefined
     const plan = await deps.plans.load(input.planDigest, place.signal)
-    const outcome = await attempt(deps, input, script, plan, place)
+    // Not into a checkpoint that is being taken of the workspace.
+    if (!(await deps.quiet.enter(workspace.runId, place.signal))) return undefined
+    const outcome = await attempt(deps, input, script, plan, place).finally(() => deps.quiet.leave(workspace.runId))
     if (outcome !== undefined) note(deps, place, outcome)
     return outcome
   })

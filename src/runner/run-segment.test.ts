@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startGitServer, type GitServer } from '../../test/helpers/git-server.ts'
@@ -35,6 +35,7 @@ describe('run-segment', () => {
     return await runner.runSegment(bench.segment(), createTask())
   }
   const statuses = (result: SegmentResult) => result.outcomes.map(({ step, status }) => `${step} ${status}`)
+  const journalled = () => readdirSync(join(bench.place, 'runner', 'journal', bench.runId))
   const shown = (key: string) => bench.log(key)?.bytes.toString() ?? ''
 
   it('opens a workspace once per epoch, and reads the pipeline files of the commit', async () => {
@@ -246,6 +247,23 @@ describe('run-segment', () => {
     expect(outcome).toMatchObject({ step: 'a', status: 'failed', exitCode: 1, reason: 'line 2 failed with exit code 1: false' })
     await bench.whenClosed('a/1/undo')
     expect(shown('a/1/undo')).toContain('\nback\n')
+  })
+
+  it('runs no undo while a checkpoint of the workspace is wanted', async () => {
+    bench.givePlan([
+      commandsStep('a', ['true'], { checkpoint: true }),
+      commandsStep('b', ['while [ ! -e go ]; do sleep 0.5; done; touch b-ended']),
+    ])
+    const running = runner.runSegment(bench.segment(), createTask())
+    await waitFor(() => existsSync(join(bench.place, 'runner', 'scratch')))
+    const commands = { lines: ['test -e b-ended'], shell: 'sh' as const, workingDirectory: '.' }
+    const { workspace, run, planDigest } = bench.segment()
+    const script = { type: 'undo' as const, step: 'a', undo: { commands, env: {}, timeoutMs: 5_000, attempts: 1 } }
+    const undoing = runner.runScript({ workspace, run, planDigest, script, attempt: 1 }, createTask())
+    await waitFor(() => journalled().some((name) => name.endsWith('.script.jsonl')))
+    writeFileSync(join(bench.checkout(), 'go'), '')
+    expect(await undoing).toMatchObject({ status: 'succeeded' })
+    expect(statuses(await running)).toEqual(['b succeeded', 'a succeeded'])
   })
 
   it('says so if it does not know the server’s plan', async () => {
