@@ -53,6 +53,8 @@ export interface Fault {
   at: number
   /** E.g. `kill runner-a`, `stop control-a`, `point dispatcher.acknowledge`, `wire registry 500`, `terminate run`. */
   name: string
+  /** The id of the workflow it was done to, e.g. `run/UUID` or `environment/NAME`: only for what ends one. */
+  about?: string
   /** When the faulty thing was whole again. */
   healedAt?: number
   /** When a run or an environment was next seen to move, after healing began; for the table of recovery times. */

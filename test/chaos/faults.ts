@@ -213,15 +213,16 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
     const chosen = planned.what === 'environment' ? planned.environment : await chooseRun(planned.pick)
     if (chosen === undefined) return wasIdle('terminate run')
     const run = planned.what === 'run'
+    const about = run ? runWorkflowId(chosen) : environmentWorkflowId(chosen)
     try {
-      await inTemporal((client) =>
-        client.workflow.getHandle(run ? runWorkflowId(chosen) : environmentWorkflowId(chosen)).terminate('chaos'),
-      )
+      await inTemporal((client) => client.workflow.getHandle(about).terminate('chaos'))
     } catch {
       // Temporal is away, or the workflow has just ended.
       return wasIdle(`terminate ${planned.what}`)
     }
-    note(`terminate ${planned.what}`, run ? { run: chosen } : { environment: chosen }).healedAt = Date.now()
+    const fault = note(`terminate ${planned.what}`, run ? { run: chosen } : { environment: chosen })
+    fault.about = about
+    fault.healedAt = Date.now()
   }
 
   async function chooseRun(pick: number): Promise<string | undefined> {
