@@ -10,9 +10,9 @@ import type { Fault, Ledger } from './evidence.ts'
 import { pause, waitFor } from './pause.ts'
 import type { Pushing } from './pushing.ts'
 import type { Reviver } from './revive.ts'
-import type { ChaosPart, PlannedFault } from './schedule.ts'
+import { diskNames, type ChaosPart, type DiskName, type PlannedFault } from './schedule.ts'
 import { findWatchdogs, isWatchdog } from './watchdogs.ts'
-import { diskBytes, type ChaosWorld } from './world.ts'
+import { freeBytes, type ChaosWorld } from './world.ts'
 
 /** What is looked at to see that things move again after a fault. */
 export type Mark = { runner: string } | { run: string } | { environment: string } | 'deployments' | 'anything'
@@ -184,14 +184,16 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
     note(broken.name, mark, at).healedAt = Date.now()
   }
 
-  async function fill(name: 'logs' | 'workspace', forMs: number): Promise<void> {
+  async function fill(name: DiskName, forMs: number): Promise<void> {
     const disk = world.disks[name]
     if (disk === undefined) return wasIdle(`disk ${name} full`)
-    const fault = note(`disk ${name} full`, name === 'logs' ? 'anything' : { runner: runnerNames[0] })
+    const fault = note(`disk ${name} full`, name === 'workspace' ? { runner: runnerNames[0] } : 'anything')
     await disk.leaveFree(lastFreeBytes)
     await pause(forMs, signal)
-    await disk.leaveFree(diskBytes)
-    fault.healedAt = Date.now()
+    await disk.leaveFree(freeBytes[name])
+    // PostgreSQL ends when it cannot write its journal.
+    if (name === 'store') await untilUp(fault, 'postgres')
+    else fault.healedAt = Date.now()
   }
 
   async function deliver(planned: PlannedFault & { family: 'delivery' }): Promise<void> {
@@ -292,7 +294,7 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
       for (const part of [...stopped.keys()]) goOn(part)
       for (const wire of Object.values(world.wires)) wire.rules.length = 0
       world.forge.faults.length = 0
-      for (const disk of Object.values(world.disks)) await disk.leaveFree(diskBytes)
+      for (const name of diskNames) await world.disks[name]?.leaveFree(freeBytes[name])
       for (const file of readdirSync(world.points)) heedLeft(file)
     },
   }

@@ -33,7 +33,7 @@ export function startReviver(cluster: Cluster, { say, signal }: { say(line: stri
 
   async function look(): Promise<void> {
     while (!over.aborted) {
-      for (const part of ['temporal', ...machineNames] as const) {
+      for (const part of ['postgres', 'temporal', ...machineNames] as const) {
         if (starting.has(part) || !cluster.isGone(part) || Date.now() < (held.get(part) ?? 0)) continue
         const work = start(part).finally(() => starts.delete(work))
         starts.add(work)

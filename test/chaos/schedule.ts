@@ -36,7 +36,7 @@ export type Planned =
 /** The watchdog is a runner's; where there is none the fault is said to have been impossible. */
 export type ChaosPart = PartName | 'watchdog'
 export const chaosParts: readonly [ChaosPart, ...ChaosPart[]] = [...partNames, 'watchdog']
-export const diskNames = ['logs', 'workspace'] as const
+export const diskNames = ['store', 'logs', 'workspace'] as const
 export type DiskName = (typeof diskNames)[number]
 
 export interface ScheduleOptions {
@@ -52,7 +52,7 @@ const every = { push: [2_500, 5_000], fault: [3_500, 5_500], cancel: [18_000, 34
 
 const fateWeights: Record<Fate, number> = { good: 34, late: 26, deaf: 10, sick: 10, dead: 10, broken: 5, stuck: 5 }
 const weights: Record<Exclude<Family, 'cancel' | 'rollback'>, number> = {
-  ...{ kill: 30, stop: 9, point: 30, wire: 16, disk: 3, delivery: 6, terminate: 4, sick: 3 },
+  ...{ kill: 30, stop: 9, point: 30, wire: 16, disk: 5, delivery: 6, terminate: 4, sick: 3 },
 }
 
 /** In the order of their time. Each kind has numbers of its own, so that leaving one out changes nothing of the others. */

@@ -9,10 +9,11 @@ import { startFaultyWire, type FaultyWire } from '../helpers/faulty-wire.ts'
 import { startForgeDouble } from '../helpers/forge-double.ts'
 import type { GitRepository } from '../helpers/git-repository.ts'
 import { startGitServer } from '../helpers/git-server.ts'
-import { postgresMissing } from '../helpers/postgres.ts'
+import { findPostgresUser, postgresMissing } from '../helpers/postgres.ts'
 import { registryMissing, startRegistry } from '../helpers/registry.ts'
 import { mountSmallDisk, smallDiskMissing, type SmallDisk } from '../helpers/small-disk.ts'
 import type { World } from './evidence.ts'
+import { patient } from './patient.ts'
 import { environmentNames, project } from './pipelines.ts'
 import { findWatchdogs } from './watchdogs.ts'
 import type { DiskName } from './schedule.ts'
@@ -39,7 +40,15 @@ export function worldMissing(): string[] {
 
 /** A forge's repository has an owner. */
 const repositoryName = `acme/${project}`
-export const diskBytes = 64 * 1024 * 1024
+const megabyte = 1024 * 1024
+/** So much is free on each as long as it is not filled. */
+export const freeBytes: Readonly<Record<DiskName, number>> = {
+  store: 512 * megabyte,
+  logs: 64 * megabyte,
+  workspace: 64 * megabyte,
+}
+/** PostgreSQL keeps no more than it needs, so that a full disk is one that it meets. */
+const databaseSettings = ['min_wal_size=32MB', 'max_wal_size=64MB', 'checkpoint_timeout=30s']
 
 /** `directory` is empty, and its owner's to remove. */
 export async function startWorld(directory: string): Promise<ChaosWorld> {
@@ -91,7 +100,7 @@ async function assemble({ directory, ends, stop }: Assembly): Promise<ChaosWorld
   }
   const cluster = await begun(
     startCluster({
-      ...{ project, repository: repositoryName, directory, git, gitUrl: wires.git.url, env: secrets, slots: 4 },
+      ...{ project, repository: repositoryName, directory, git, gitUrl: wires.git.url, env: secrets, slots: 4, databaseSettings },
       everyEnv: { BELAY_FAULT_POINTS: points },
       projectConfig: projectConfig(forge.url),
       config: configOf(wires.registry.url, environments),
@@ -102,7 +111,7 @@ async function assemble({ directory, ends, stop }: Assembly): Promise<ChaosWorld
   const [token = ''] = cluster.adminTokens
   return {
     ...{ directory, project, forge, registry, environments, cluster, repository, points, disks, stop },
-    store: cluster.store,
+    store: patient(cluster.store),
     client: cluster.clientOf('server-a'),
     temporal: { address: cluster.temporal, namespace: 'default' },
     notes: cluster.notes,
@@ -125,13 +134,17 @@ async function mountDisks(directory: string, ends: Assembly['ends']): Promise<Ch
     return {}
   }
   const places = clusterPlaces(directory)
-  const mount = async (at: string) => {
+  const mount = async (name: DiskName, at: string, owner = { uid: 0, gid: 0 }) => {
     mkdirSync(at, { recursive: true })
-    const disk = await mountSmallDisk({ bytes: diskBytes, owner: { uid: 0, gid: 0 }, at })
+    const disk = await mountSmallDisk({ bytes: freeBytes[name], owner, at })
     ends.push(() => disk.remove())
     return disk
   }
-  return { logs: await mount(places.shared.logs), workspace: await mount(places.workOf('runner-a')) }
+  return {
+    store: await mount('store', join(places.postgres, 'data'), findPostgresUser()),
+    logs: await mount('logs', places.shared.logs),
+    workspace: await mount('workspace', places.workOf('runner-a')),
+  }
 }
 
 function livingParts(cluster: Cluster): { part: string; pid: number }[] {

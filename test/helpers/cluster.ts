@@ -34,8 +34,8 @@ export type ControlName = (typeof controlNames)[number]
 export type RunnerName = (typeof runnerNames)[number]
 export const machineNames = [...serverNames, ...controlNames, ...runnerNames, 'deployer'] as const
 export type MachineName = (typeof machineNames)[number]
-/** What can be broken: the machines, the Temporal they share, and the process that owns the applications. */
-export const partNames = ['temporal', ...machineNames, 'keeper'] as const
+/** What can be broken: the machines, the PostgreSQL and the Temporal they share, and the process that owns the applications. */
+export const partNames = ['postgres', 'temporal', ...machineNames, 'keeper'] as const
 export type PartName = (typeof partNames)[number]
 /** What is started again by us; the keeper is its deployer's. */
 export type StartedName = Exclude<PartName, 'keeper'>
@@ -63,6 +63,8 @@ export interface ClusterOptions {
   everyEnv?: Record<string, string>
   /** How much each runner does at once. */
   slots?: number
+  /** Of PostgreSQL: `name=value`. */
+  databaseSettings?: readonly string[]
 }
 
 export interface Cluster {
@@ -86,7 +88,7 @@ export interface Cluster {
   isGone(part: PartName): boolean
   /** Throws if it does not run. */
   signal(part: PartName, signal: NodeJS.Signals): void
-  /** SIGKILL; resolves when the process is gone. */
+  /** SIGKILL; resolves when the process is gone, of PostgreSQL all of them. */
   kill(part: PartName): Promise<void>
   /** SIGTERM; resolves when it has stopped in order. */
   shutDown(machine: MachineName): Promise<void>
@@ -106,6 +108,8 @@ export function clusterPlaces(directory: string) {
   const workOf = (machine: MachineName) => join(directory, `${machine}-work`)
   return {
     notes: join(directory, 'notes'),
+    /** PostgreSQL's; its data is in `data` below it. */
+    postgres: join(directory, 'postgres'),
     shared: placesOf(join(directory, 'shared'), { root: false }),
     deployer: placesOf(join(directory, 'deployer'), { work: workOf('deployer'), root: false }),
     runner: (name: RunnerName) => placesOf(join(directory, name), { work: workOf(name), root: false }),
@@ -150,9 +154,9 @@ async function assemble(options: Assembly): Promise<Omit<Cluster, 'stop'>> {
   chmodSync(notes, 0o777)
   const git = options.git ?? (await startGitServer())
   if (options.git === undefined) ends.push(() => git.stop())
-  const postgres = await startPostgres()
-  ends.push(() => postgres.stop())
-  const database = await postgres.createDatabase()
+  const postgres = await createPostgres(places.postgres, options.databaseSettings)
+  ends.push(() => postgres.end())
+  const database = postgres.url
   const temporal = createTemporal(directory)
   ends.push(() => temporal.end())
   await temporal.start()
@@ -200,7 +204,7 @@ async function assemble(options: Assembly): Promise<Omit<Cluster, 'stop'>> {
   const runners = { 'runner-a': await runner('runner-a'), 'runner-b': await runner('runner-b') }
   await Promise.all(Object.values(runners).map((one) => one.start()))
 
-  const started: Record<StartedName, Machine> = { temporal, ...configuredOnes, ...runners }
+  const started: Record<StartedName, Machine> = { postgres, temporal, ...configuredOnes, ...runners }
   const parts: Record<PartName, Omit<Machine, 'start'>> = { ...started, keeper }
   // Whichever machine was the first has it.
   const adminTokens = [shared, deployer]
@@ -218,6 +222,7 @@ async function assemble(options: Assembly): Promise<Omit<Cluster, 'stop'>> {
       const part = parts[name]
       const pid = part.isGone() ? undefined : part.pid()
       if (pid === undefined) return
+      if (name === 'postgres') return postgres.crash()
       process.kill(pid, 'SIGKILL')
       await until(`${name} is gone`, () => part.isGone() || part.pid() !== pid, stopWithinMs)
     },
@@ -229,6 +234,27 @@ async function assemble(options: Assembly): Promise<Omit<Cluster, 'stop'>> {
     output: (name) => parts[name].output(),
     runners: runnerNames.map((name) => ({ name, data: places.runner(name).data, workspaces: places.runner(name).workspaces })),
   }
+}
+
+/** On the same data and port in each life; started, with one empty database. */
+async function createPostgres(home: string, settings: readonly string[] = []) {
+  const postgres = await startPostgres({ home, settings })
+  const part: Machine = {
+    start: () => postgres.restart(),
+    pid() {
+      const pid = postgres.pid()
+      if (pid === undefined) throw new Error('postgres does not run')
+      return pid
+    },
+    isGone: () => postgres.pid() === undefined,
+    output: () => postgres.output(),
+    async end() {
+      const pid = postgres.pid()
+      if (pid !== undefined) process.kill(pid, 'SIGCONT')
+      await postgres.stop()
+    },
+  }
+  return { ...part, url: await postgres.createDatabase(), crash: () => postgres.crash() }
 }
 
 /** On the same file and port in each life. */

@@ -1,6 +1,6 @@
 /** A real PostgreSQL on 127.0.0.1: its own directory, its own port, as many empty databases as a test wants. */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { Client } from 'pg'
@@ -19,8 +19,14 @@ export interface Postgres {
   createDatabase(options?: { tablespace?: string }): Promise<string>
   /** One statement, as the superuser and outside any of these databases. */
   execute(statement: string): Promise<void>
-  /** Ends it at once, as a power cut does. */
+  /** Of the process that the others are the children of; undefined: it has ended. */
+  pid(): number | undefined
+  /** What it has printed, in all its lives. */
+  output(): string
+  /** Ends it at once, in order. */
   kill(): Promise<void>
+  /** SIGKILL to all of its processes, as a power cut does; resolves when none is left. */
+  crash(): Promise<void>
   /** The same data, on the same port. */
   restart(): Promise<void>
   stop(): Promise<void>
@@ -47,18 +53,29 @@ export function postgresOfFile(): () => Promise<Postgres> {
   }
 }
 
-export async function startPostgres(): Promise<Postgres> {
+export interface PostgresOptions {
+  /** Its data is in `data` below it, which may be a mount of the user's own. The caller's to remove. Default: a new directory. */
+  home?: string
+  /** `name=value` */
+  settings?: readonly string[]
+}
+
+export async function startPostgres({ home: given, settings = [] }: PostgresOptions = {}): Promise<Postgres> {
   const programs = findPrograms()
   if (programs === undefined) throw new Error(postgresMissing())
-  const home = await mkdtemp(join(tmpdir(), 'belay-postgres-'))
-  const user = findUser()
+  const home = given ?? (await mkdtemp(join(tmpdir(), 'belay-postgres-')))
+  await mkdir(home, { recursive: true, mode: 0o700 })
+  const remove = async () => {
+    if (given === undefined) await rm(home, { recursive: true, force: true, maxRetries: 5 })
+  }
+  const user = findPostgresUser()
   if (user !== undefined) await chown(home, user.uid, user.gid)
-  const server = { programs, home, user, port: await findFreePort() }
+  const server = { programs, home, user, settings, port: await findFreePort() }
   try {
     await makeCluster(server)
-    return control(server, await begin(server))
+    return control(server, { first: await begin(server), remove })
   } catch (error) {
-    await rm(home, { recursive: true, force: true })
+    await remove()
     throw error
   }
 }
@@ -67,21 +84,32 @@ interface Server {
   programs: string
   home: string
   user: { uid: number; gid: number } | undefined
+  settings: readonly string[]
   port: number
 }
 
-function control(server: Server, first: Spawned): Postgres {
-  let running: Spawned | undefined = first
+function control(server: Server, { first, remove }: { first: Spawned; remove(): Promise<void> }): Postgres {
+  let running: Spawned | undefined
   let databases = 0
-  const end = async (signal: 'SIGINT' | 'SIGQUIT') => {
-    if (running === undefined) return
-    process.kill(running.pid, signal)
-    await running.done
-    running = undefined
+  const watch = (spawned: Spawned) => {
+    running = spawned
+    // It also ends by itself: where it cannot write what it must, it gives up.
+    void spawned.done.then(() => {
+      if (running === spawned) running = undefined
+    })
   }
+  const end = async (how: (spawned: Spawned) => unknown) => {
+    const spawned = running
+    if (spawned === undefined) return
+    await how(spawned)
+    await spawned.done
+  }
+  watch(first)
   return {
     port: server.port,
     user: server.user,
+    pid: () => running?.pid,
+    output: () => readFileSync(outputFile(server), 'utf8'),
     async createDatabase({ tablespace } = {}) {
       databases += 1
       const name = `test_${String(databases)}`
@@ -89,13 +117,14 @@ function control(server: Server, first: Spawned): Postgres {
       return urlOf(server, name)
     },
     execute: (statement) => execute(server, statement),
-    kill: () => end('SIGQUIT'),
+    kill: () => end(({ pid }) => process.kill(pid, 'SIGQUIT')),
+    crash: () => end(killFamily),
     async restart() {
-      running = await begin(server)
+      watch(await begin(server))
     },
     async stop() {
-      await end('SIGINT')
-      await rm(server.home, { recursive: true, force: true, maxRetries: 5 })
+      await end(({ pid }) => process.kill(pid, 'SIGINT'))
+      await remove()
     },
   }
 }
@@ -114,9 +143,10 @@ async function makeCluster(server: Server): Promise<void> {
 
 /** Commits are synced as they are in earnest: what a kill may lose is part of what is tested. */
 async function begin(server: Server): Promise<Spawned> {
+  const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${server.home}`, ...server.settings]
   const spawned = await run(server, 'postgres', [
     ...['-D', join(server.home, 'data'), '-p', String(server.port)],
-    ...['-c', 'listen_addresses=127.0.0.1', '-c', `unix_socket_directories=${server.home}`],
+    ...settings.flatMap((setting) => ['-c', setting]),
   ])
   const ended = spawned.done.then(() => 'ended' as const)
   const answer = until('PostgreSQL answers', () =>
@@ -125,12 +155,38 @@ async function begin(server: Server): Promise<Spawned> {
       () => undefined,
     ),
   )
-  if ((await Promise.race([answer, ended])) === 'ready') return spawned
+  const became = await Promise.race([answer, ended]).catch(async (error: unknown) => {
+    await killFamily(spawned)
+    throw error
+  })
+  if (became === 'ready') return spawned
   throw new Error(`PostgreSQL did not start: ${outputOf(server)}`)
 }
 
+/** Each of its processes has a session of its own, so no signal reaches them all; what they start is started by the first. */
+async function killFamily({ pid, done }: Spawned): Promise<void> {
+  const family = [pid, ...childrenOf(pid)]
+  for (const member of family) signalIfThere(member, 'SIGKILL')
+  await done
+  await until('the processes of PostgreSQL are gone', () => family.every((member) => !signalIfThere(member, 0)))
+}
+
+function childrenOf(pid: number): number[] {
+  const place = `/proc/${String(pid)}/task/${String(pid)}/children`
+  return existsSync(place) ? readFileSync(place, 'utf8').split(' ').filter(Boolean).map(Number) : []
+}
+
+function signalIfThere(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    // It has ended.
+    return false
+  }
+}
+
 async function run({ programs, home, user }: Server, program: string, args: readonly string[]): Promise<Spawned> {
-  const output = openSync(join(home, 'output'), 'a')
+  const output = openSync(outputFile({ home }), 'a')
   try {
     const env = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' }
     return await spawnProcess({ file: join(programs, program), args, cwd: home, env, output, user })
@@ -155,8 +211,12 @@ function urlOf({ port }: Server, database: string): string {
   return `postgresql://belay:${encodeURIComponent(postgresPassword)}@127.0.0.1:${String(port)}/${database}`
 }
 
-function outputOf({ home }: Server): string {
-  return readFileSync(join(home, 'output'), 'utf8').slice(-2_000)
+function outputOf(server: Server): string {
+  return readFileSync(outputFile(server), 'utf8').slice(-2_000)
+}
+
+function outputFile({ home }: Pick<Server, 'home'>): string {
+  return join(home, 'output')
 }
 
 /** Debian keeps them out of PATH, by version; the newest. */
@@ -167,8 +227,8 @@ function findPrograms(): string | undefined {
   return candidates.find((directory) => ['initdb', 'postgres'].every((program) => existsSync(join(directory, program))))
 }
 
-/** PostgreSQL refuses to run as root. */
-function findUser(): { uid: number; gid: number } | undefined {
+/** PostgreSQL refuses to run as root. Undefined: it runs as we do. */
+export function findPostgresUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const users = readFileSync('/etc/passwd', 'utf8')
     .split('\n')

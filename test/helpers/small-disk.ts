@@ -17,6 +17,8 @@ export function smallDiskMissing(): string | undefined {
   return process.getuid?.() === 0 && process.platform === 'linux' ? undefined : 'only root may mount a small disk'
 }
 
+const mostTries = 10
+
 interface SmallDiskOptions {
   bytes: number
   owner: { uid: number; gid: number }
@@ -33,8 +35,15 @@ export async function mountSmallDisk({ bytes, owner, at }: SmallDiskOptions): Pr
   return {
     directory,
     async leaveFree(free) {
-      const { blocks, bfree, bsize } = await statfs(root)
-      await run('mount', ['-o', `remount,size=${String((blocks - bfree) * bsize + free)}`, root])
+      for (let tries = 1; ; tries += 1) {
+        const { blocks, bfree, bsize } = await statfs(root)
+        try {
+          return await run('mount', ['-o', `remount,size=${String((blocks - bfree) * bsize + free)}`, root])
+        } catch (error) {
+          // Somebody wrote meanwhile, and now there is more on it than that.
+          if (tries === mostTries) throw error
+        }
+      }
     },
     async remove() {
       // Where it was laid over a directory, whoever worked there may be a moment from gone.
