@@ -13,6 +13,7 @@ import { taskQueues } from '../src/contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../src/contract/workflow-ids.ts'
 import { messageOf } from '../src/domain/errors.ts'
 import { isEndedRun, RunIdentity } from '../src/domain/run.ts'
+import { faultPoint } from '../src/process/fault-point.ts'
 import { pause } from '../src/server/backoff.ts'
 import type { Run, Store } from '../src/store/store.ts'
 
@@ -90,6 +91,7 @@ async function ensureRun({ store, client, log }: Omit<JanitorOptions, 'intervalM
   if (run === undefined || isEndedRun(run.status) || run.round !== round) return
   const input: RecoveryInput = { run: RunIdentity.parse(run), round, ...(before === undefined ? {} : { previous: before.runId }) }
   const memo: RunMemo = { store: store.id }
+  faultPoint('janitor.recover')
   const isNew = await startOnce(() =>
     client.workflow.start('recovery', {
       taskQueue: taskQueues.control,
@@ -101,6 +103,7 @@ async function ensureRun({ store, client, log }: Omit<JanitorOptions, 'intervalM
       args: [input],
     }),
   )
+  faultPoint('janitor.recovered')
   const line = { run: id, workflow: workflow?.status.name ?? 'gone', recovery: before?.status.name ?? 'first' }
   if (isNew) log.warn(line, 'a run was ended from outside; it is recovered')
 }

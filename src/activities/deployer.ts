@@ -41,7 +41,7 @@ export function createDeployerActivities(deps: DeployerDeps): DeployerActivities
     }
   }
 
-  return guarded<DeployerActivities>({
+  const activities: DeployerActivities = {
     observe: ({ environment }) => alive(() => targetOf(environment).observe(environment)),
     async stage({ release, deploy, ...operation }) {
       const alone = deploy.strategy === 'recreate'
@@ -72,7 +72,14 @@ export function createDeployerActivities(deps: DeployerDeps): DeployerActivities
     verify: (input) => watch(input, (watching) => bake({ ...watching, bakeMs: input.deploy.bakeMs })),
     retire: (operation) => alive(() => targetOf(operation.environment).retire(operation)),
     clear: (operation) => alive(() => targetOf(operation.environment).clear(operation)),
-  })
+  }
+  return guarded(activities, pointOf)
+}
+
+/** The way back has points of its own: `<deployment>/undo-activate/1`, `<deployment>/migrate-down-<migration>/1`. */
+function pointOf(name: string, input: unknown): string {
+  const { operationId = '' } = input as Partial<DeployOperation>
+  return /[/](undo-[a-z]+|migrate-down)(?:-.*)?[/]\d+$/.exec(operationId)?.[1] ?? name
 }
 
 /**

@@ -2,19 +2,26 @@ import { CancelledFailure } from '@temporalio/common'
 import { toApplicationFailure } from '../contract/failures.ts'
 import { faultPoint } from '../process/fault-point.ts'
 
+/** What an activity's fault points are called; default: as the activity. */
+type NameOf = (name: string, input: unknown) => string
+
 /** Wraps every activity so that only `ApplicationFailure`s and cancellations leave it. */
-export function guarded<T extends object>(activities: T): T {
+export function guarded<T extends object>(activities: T, nameOf: NameOf = (name) => name): T {
   return Object.fromEntries(
     Object.entries(activities).map(([name, activity]: [string, (...args: unknown[]) => Promise<unknown>]) => [
       name,
-      guard(name, activity),
+      guard(activity, (input) => nameOf(name, input)),
     ]),
   ) as T
 }
 
-function guard(name: string, activity: (...args: unknown[]) => Promise<unknown>): (...args: unknown[]) => Promise<unknown> {
+function guard(
+  activity: (...args: unknown[]) => Promise<unknown>,
+  nameOf: (input: unknown) => string,
+): (...args: unknown[]) => Promise<unknown> {
   return async (...args) => {
     try {
+      const name = nameOf(args[0])
       faultPoint(`activity.${name}.before`)
       const working = activity(...args)
       faultPoint(`activity.${name}.during`)

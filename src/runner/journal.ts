@@ -119,6 +119,7 @@ export function createJournals(directory: string): Journals {
     },
     markReported(record) {
       const lines = openSyncedLines(record.file)
+      faultPoint('journal.report')
       lines.append({ type: 'reported' } satisfies Line)
       lines.close()
     },
@@ -185,20 +186,28 @@ function writeJournal(file: string, begun: Begun): Journal {
       // The disk is full: what the line would have said shows in what is missing.
     }
   }
+  faultPoint('journal.begun')
   return {
     started(step, attempt) {
       append({ type: 'started', step, attempt })
       faultPoint('journal.started')
     },
-    spawned: (step, identity) => note({ type: 'spawned', step, identity }),
+    spawned(step, identity) {
+      faultPoint('journal.spawn')
+      note({ type: 'spawned', step, identity })
+    },
     outcome(outcome) {
       append({ type: 'outcome', outcome })
       faultPoint('journal.outcome')
     },
-    interrupted: (step) => noteOrNot({ type: 'interrupted', step }),
+    interrupted(step) {
+      noteOrNot({ type: 'interrupted', step })
+      faultPoint('journal.interrupted')
+    },
     wasCut: (step, attempt) =>
       readLines(file).some((line) => line.type === 'cut' && line.step === step && line.attempt === attempt),
     returned() {
+      faultPoint('journal.return')
       noteOrNot({ type: 'returned' })
       synced.close()
       closeSync(unsynced)

@@ -1,4 +1,4 @@
-/** The points that processes of Belay pass, and what may befall them there. */
+/** The points that processes of Belay pass, and what may befall them there. `points.test.ts` holds them against the source. */
 
 export type PointBlow = 'kill' | 'stop' | 'throw'
 
@@ -7,32 +7,43 @@ export interface FaultPoint {
   blows: readonly PointBlow[]
 }
 
+/** Each with a point before, during and after it. */
 const activities = [
-  ...['compileRun', 'recordRunEvents', 'finishRun', 'createRelease', 'tellEnvironment', 'answerRun', 'isRunOpen'],
-  ...['loadEnvironment', 'takeFence', 'recordEnvironment'],
-  ...['observe', 'stage', 'check', 'activate', 'verify', 'retire', 'clear'],
-  ...['openWorkspace', 'runSegment', 'closeWorkspace'],
-  // Scripts of the runner: the undo of a step.
-  'undo',
+  // Control.
+  ...['compileRun', 'loadResume', 'recordRunEvents', 'finishRun', 'isRunnerActive', 'findRunner', 'noteHolder', 'cutLogs'],
+  ...['createRelease', 'tellEnvironment', 'answerRun', 'isRunOpen', 'readRemains'],
+  ...['loadEnvironment', 'takeFence', 'recordEnvironment', 'findFreeze'],
+  // The deployer, forward and back.
+  ...['observe', 'migrate', 'stage', 'check', 'activate', 'verify', 'retire', 'clear'],
+  ...['undo-stage', 'undo-check', 'undo-activate', 'undo-verify', 'undo-retire', 'undo-clear', 'migrate-down'],
+  // Runners: `undo` and `finally` are scripts.
+  ...['openWorkspace', 'runSegment', 'closeWorkspace', 'undo', 'finally'],
 ]
 
+/** Between two lines of which one is on its own without the other. */
 const lines = [
   ...['hook.received', 'hook.answered'],
   ...['dispatcher.leased', 'dispatcher.start', 'dispatcher.started', 'dispatcher.acknowledge', 'dispatcher.acknowledged'],
   ...['dispatcher.cancel', 'dispatcher.cancelled'],
   ...['outbox.tell', 'outbox.told'],
-  ...['journal.started', 'journal.outcome'],
+  ...['janitor.recover', 'janitor.recovered'],
+  ...['journal.begun', 'journal.started', 'journal.spawn', 'journal.outcome', 'journal.interrupted', 'journal.return'],
+  ...['journal.report', 'checkpoint.packed', 'checkpoint.sent', 'checkpoint.lay', 'checkpoint.laid'],
   // That a registry's answer is lost is a matter of its wire.
   'image.pushed',
 ]
 
-/** Carried out, and the answer never came: the effect is there, and whoever asked does not know. */
+/** Carried out or not, the answer never comes: whoever asked does not know. */
 const answers = [
-  'image.pushed',
-  'keeper.stage.answered',
-  'keeper.activate.answered',
-  'keeper.retire.answered',
-  'keeper.clear.answered',
+  'hook.persisted',
+  ...['start', 'cancel', 'retry'].flatMap((request) => [`${request}.asked`, `${request}.persisted`]),
+  ...['rollback', 'deploy', 'freeze', 'unfreeze', 'block', 'unblock', 'settle'].flatMap((request) => [
+    `${request}.asked`,
+    `${request}.queued`,
+  ]),
+  ...['events.received', 'events.persisted', 'log.received', 'log.written', 'log.persisted'],
+  ...['artifact.persisted', 'secrets.audited'],
+  ...['stage', 'command', 'activate', 'retire', 'clear'].map((operation) => `keeper.${operation}.answered`),
 ]
 
 export const faultPoints: readonly FaultPoint[] = [
@@ -44,5 +55,4 @@ export const faultPoints: readonly FaultPoint[] = [
   ]),
   ...lines.map((name): FaultPoint => ({ name, blows: ['kill', 'stop'] })),
   ...answers.map((name): FaultPoint => ({ name, blows: ['kill', 'throw'] })),
-  ...['hook.persisted', 'rollback.asked', 'rollback.queued'].map((name): FaultPoint => ({ name, blows: ['kill', 'throw'] })),
 ]

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Checkpoint } from '../../domain/step.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import { retryWhileAway } from '../retry.ts'
 import type { SegmentSession } from '../segment-session.ts'
 import type { ServerClient } from '../server-client.ts'
@@ -40,6 +41,7 @@ export async function keepCheckpoint(input: KeepCheckpointInput): Promise<KeptCh
     })
     if (taken === undefined) return undefined
     const { packed, steps } = taken
+    faultPoint('checkpoint.packed')
     const send = async (token: string) => {
       const body = createReadStream(file)
       try {
@@ -50,6 +52,7 @@ export async function keepCheckpoint(input: KeepCheckpointInput): Promise<KeptCh
       }
     }
     await retryWhileAway(async () => await session.withToken(send), { signal })
+    faultPoint('checkpoint.sent')
     return { ...packed, checkpoint: { digest: packed.digest, sizeBytes: packed.sizeBytes, steps } }
   } finally {
     rmSync(file, { force: true })

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { extract, type Extract } from 'tar-stream'
 import { BelayError } from '../../domain/errors.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import { throwIfStopped } from '../workspace/stopped.ts'
 import { checkInside, checkTarget, refused } from './inside.ts'
 import { checkpointLimits, fetchedAgain, type CheckpointLimits } from './limits.ts'
@@ -38,7 +39,9 @@ export async function layCheckpoint({
     await rm(file, { force: true })
     await fetchChecked({ file, digest, bytes, signal })
     await emptyCheckout(root)
+    faultPoint('checkpoint.lay')
     await layAll(file, { root, signal, left: { ...limits } })
+    faultPoint('checkpoint.laid')
   } finally {
     await rm(file, { force: true })
   }

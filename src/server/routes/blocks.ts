@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { routes } from '../../api/routes.ts'
 import { ReleaseRef } from '../../domain/release.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
 import { loadEnvironment } from '../environment-view.ts'
@@ -20,7 +21,9 @@ export function mountBlocks(app: FastifyInstance, { config, store, orchestrator,
     const said = { ...named(release), ...reason, rollback, request: id }
     await store.audit.write({ actor: actor.id, action: 'environment.block', subject: name, data: said })
     const block = { release, actor, ...reason, at: Date.now() }
+    faultPoint('block.asked')
     const changed = await orchestrator.block({ type: 'block', id, environment: name, block, rollback })
+    faultPoint('block.queued')
     log.info({ environment: name, release: release.number }, 'a release was blocked')
     return { ...changed, release }
   })
@@ -33,7 +36,9 @@ export function mountBlocks(app: FastifyInstance, { config, store, orchestrator,
     const reason = body.reason === undefined ? {} : { reason: body.reason }
     const said = { ...named(release), ...reason, request: id }
     await store.audit.write({ actor: actor.id, action: 'environment.unblock', subject: name, data: said })
+    faultPoint('unblock.asked')
     const changed = await orchestrator.block({ type: 'unblock', id, environment: name, release, actor })
+    faultPoint('unblock.queued')
     log.info({ environment: name, release: release.number }, 'a release was unblocked')
     return { ...changed, release }
   })

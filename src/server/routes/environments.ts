@@ -89,7 +89,9 @@ export function mountEnvironments(app: FastifyInstance, deps: RouteDeps): void {
       subject: name,
       data: { project, release: number, digest: image.digest, ...reason, ...force, request: request.id },
     })
+    faultPoint('deploy.asked')
     const answer = await orchestrator.rollBack(request)
+    faultPoint('deploy.queued')
     refuseOtherRelease(answer, release)
     log.info({ environment: name, request: request.id, project, release: number }, 'deployment asked for')
     return answer

@@ -7,6 +7,7 @@ import type { FreezeChanged } from '../../contract/environment-workflow.ts'
 import { BelayError } from '../../domain/errors.ts'
 import { checkTimes, parseInstant } from '../../domain/freeze-times.ts'
 import type { Freeze, FreezeTimes } from '../../domain/freeze.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
 import { frozenAt, loadEnvironment } from '../environment-view.ts'
@@ -28,7 +29,9 @@ export function mountFreezes(app: FastifyInstance, { config, store, orchestrator
     const freeze: Freeze = { id: shortId(id), times, actor, ...reason, at }
     const data = { freeze: freeze.id, ...body, request: id }
     await store.audit.write({ actor: actor.id, action: 'environment.freeze', subject: name, data })
+    faultPoint('freeze.asked')
     const changed = await orchestrator.freeze({ type: 'freeze', id, environment: name, freeze })
+    faultPoint('freeze.queued')
     log.info({ environment: name, freeze: freeze.id }, 'a freeze window was opened')
     return answer(name, changed)
   })
@@ -39,7 +42,9 @@ export function mountFreezes(app: FastifyInstance, { config, store, orchestrator
     const id = `unfreeze/${actor.id}/${idempotencyKey ?? randomUUID()}`
     await store.audit.write({ actor: actor.id, action: 'environment.unfreeze', subject: name, data: { ...body, request: id } })
     const freezeId = body.freeze === undefined ? {} : { freezeId: body.freeze }
+    faultPoint('unfreeze.asked')
     const changed = await orchestrator.freeze({ type: 'unfreeze', id, environment: name, ...freezeId, actor })
+    faultPoint('unfreeze.queued')
     log.info({ environment: name, freeze: changed.freeze.id }, 'a freeze window was lifted')
     return answer(name, changed)
   })

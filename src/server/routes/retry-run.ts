@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { routes } from '../../api/routes.ts'
 import { BelayError } from '../../domain/errors.ts'
 import { mustBeResumable, stepsToDoAgain } from '../../domain/resume-run.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import type { Run } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
@@ -19,7 +20,9 @@ export function mountRetryRun(app: FastifyInstance, { config, store, log }: Rout
     // A repeat is answered by the store, whatever has become of the run since.
     if (idempotencyKey === undefined) mustBeResumable(run)
     await check(run, body.from)
+    faultPoint('retry.asked')
     const resumed = await store.runs.resume({ runId: run.id, actor, key, ...asked })
+    faultPoint('retry.persisted')
     log.info({ run: run.id, round: resumed.round, actor: actor.id }, 'an ended run goes on')
     return viewOf(config, resumed)
   })

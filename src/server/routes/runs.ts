@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { routes } from '../../api/routes.ts'
 import { BelayError } from '../../domain/errors.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import type { Run } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
@@ -34,7 +35,10 @@ export function mountRuns(app: FastifyInstance, deps: RouteDeps): void {
     const actor = actorOf(caller)
     const reason = body.reason === undefined ? {} : { reason: body.reason }
     await store.audit.write({ actor: actor.id, action: 'run.cancel', subject: run.id, data: reason })
-    return viewOf(config, await store.runs.cancel({ runId: run.id, actor, ...reason }))
+    faultPoint('cancel.asked')
+    const cancelled = await store.runs.cancel({ runId: run.id, actor, ...reason })
+    faultPoint('cancel.persisted')
+    return viewOf(config, cancelled)
   })
 }
 

@@ -4,6 +4,7 @@ import { routes } from '../../api/routes.ts'
 import type { SettleRunUndo } from '../../api/run-schemas.ts'
 import { BelayError } from '../../domain/errors.ts'
 import { settleUndo, type SettledUndo } from '../../domain/settle-undo.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import type { Run } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
@@ -20,7 +21,9 @@ export function mountSettleUndo(app: FastifyInstance, { config, store, orchestra
     const id = `settle/${actor.id}/${idempotencyKey ?? randomUUID()}`
     const asked = { ...(step === undefined ? {} : { step }), ...(reason === undefined ? {} : { reason }) }
     await store.audit.write({ actor: actor.id, action: `run.undo.${action}`, subject: runId, data: { ...asked, request: id } })
+    faultPoint('settle.asked')
     const answer = await orchestrator.settleUndo(asking, { id, action, actor, ...asked })
+    faultPoint('settle.queued')
     const run = await loadRun(store, { id: runId })
     const settled = answer ?? refuseWithoutWorkflow(run, body)
     refuseOther(settled, body)

@@ -4,6 +4,7 @@ import { routes } from '../../api/routes.ts'
 import type { StartRun } from '../../api/run-schemas.ts'
 import type { Config, ProjectConfig } from '../../config/config.ts'
 import { BelayError } from '../../domain/errors.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import type { Run } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
@@ -20,6 +21,7 @@ export function mountStartRun(app: FastifyInstance, { config, store }: RouteDeps
     const head = await resolveBranch({ repository: project.repository, branch })
     const sha = body.sha ?? head.sha
     await store.audit.write({ actor: actor.id, action: 'run.start', subject: project.name, data: { branch: head.branch, sha } })
+    faultPoint('start.asked')
     const run = await store.runs.start({
       project: project.name,
       trigger: {
@@ -34,6 +36,7 @@ export function mountStartRun(app: FastifyInstance, { config, store }: RouteDeps
       key: `${actor.id}/${idempotencyKey ?? randomUUID()}`,
       ...(body.pipeline === undefined ? {} : { pipeline: body.pipeline }),
     })
+    faultPoint('start.persisted')
     refuseOtherRun(run, { branch: head.branch, sha: body.sha, pipeline: body.pipeline })
     return viewOf(config, run)
   })

@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { defaults } from '../../domain/defaults.ts'
 import { BelayError } from '../../domain/errors.ts'
 import { syncDirectory } from '../../process/durable-file.ts'
+import { faultPoint } from '../../process/fault-point.ts'
 import { createKeyedLock } from '../keyed-lock.ts'
 import type { Hub } from '../hub.ts'
 import type { LogInfo, LogKey, LogStore } from '../store.ts'
@@ -58,6 +59,7 @@ export function createLogFiles(options: LogFilesOptions): LogFiles {
     const next = { sizeBytes: end + taken.length, closed: input.final, truncated: taken.length < fresh.length }
     if (log !== undefined && taken.length === 0 && !next.closed && !next.truncated) return { end, gap: false, truncated: false }
     if (taken.length > 0) await writeAt(options.directory, logPath(key), taken, end)
+    faultPoint('log.written')
     if (!(await row.commit(end, next))) return { end: (await row.find())?.sizeBytes ?? 0, gap: true, truncated: false }
     return { end: next.sizeBytes, gap: false, truncated: next.truncated }
   }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { BelayError } from '../../../domain/errors.ts'
+import { faultPoint } from '../../../process/fault-point.ts'
 import type { RouteDeps } from '../../app.ts'
 import { refuse } from '../../problems.ts'
 import { mount } from '../mount.ts'
@@ -17,6 +18,7 @@ export function mountArtifacts(app: FastifyInstance, { store }: RouteDeps): void
     mount(scope, runnerRoutes.putArtifact, async ({ params, caller, request, reply }) => {
       await loadGrant(store, caller)
       const { created } = await keep(() => store.blobs.put(params.digest, request.raw))
+      faultPoint('artifact.persisted')
       return reply.status(created ? 201 : 200).send()
     })
     done()

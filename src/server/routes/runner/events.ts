@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { BelayError } from '../../../domain/errors.ts'
 import type { RunEvent } from '../../../domain/run-event.ts'
+import { faultPoint } from '../../../process/fault-point.ts'
 import type { SegmentGrant } from '../../../store/store.ts'
 import type { RouteDeps } from '../../app.ts'
 import { mount } from '../mount.ts'
@@ -14,7 +15,9 @@ export function mountRunnerEvents(app: FastifyInstance, { store }: RouteDeps): v
     if (!body.events.every((event) => isOwn(event, grant))) {
       throw new BelayError({ code: 'forbidden', message: "these events are not all of this segment's steps, runner and epoch" })
     }
+    faultPoint('events.received')
     if (body.events.length > 0) await store.runs.record(run.id, body.events)
+    faultPoint('events.persisted')
     return reply.send()
   })
 }

@@ -6,6 +6,7 @@ import type { EnvValue, Plan } from '../../../domain/plan.ts'
 import { isEndedRun } from '../../../domain/run.ts'
 import { isEndedStep } from '../../../domain/step.ts'
 import { findSecretProvider } from '../../../drivers/secrets/index.ts'
+import { faultPoint } from '../../../process/fault-point.ts'
 import type { Run, SegmentGrant, Store } from '../../../store/store.ts'
 import type { RouteDeps } from '../../app.ts'
 import { refuse } from '../../problems.ts'
@@ -36,6 +37,7 @@ export function mountSecrets(app: FastifyInstance, { config, store }: RouteDeps)
       await store.audit.write({ actor: `runner/${grant.runner}`, action: 'registry.read', subject: registry.name, data })
     }
     const values = await Promise.all(secrets.map(async ({ variable, secret }) => [variable, await resolve(secret)] as const))
+    faultPoint('secrets.audited')
     return { env: Object.fromEntries(values), ...(registry === undefined ? {} : { registry }) }
   })
 }
