@@ -32,6 +32,8 @@ export interface World {
   canaries: string[]
   /** The processes of Belay and of its far side that live now, by part. */
   processes(): { part: string; pid: number }[]
+  /** The TCP ports that a part may listen on; one that is not named chooses its own, as Temporal does. */
+  ports: Readonly<Record<string, readonly number[]>>
   /** What each part has printed, in all its lives. */
   printed(): { part: string; text: string }[]
 }

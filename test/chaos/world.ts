@@ -4,7 +4,17 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { createClient, type Client } from '../../src/api/client.ts'
 import { findFreePort } from '../../src/process/free-port.ts'
-import { clusterPlaces, partNames, startCluster, type Cluster, type PartName, type ServerName } from '../helpers/cluster.ts'
+import {
+  clusterPlaces,
+  controlNames,
+  partNames,
+  runnerNames,
+  serverNames,
+  startCluster,
+  type Cluster,
+  type PartName,
+  type ServerName,
+} from '../helpers/cluster.ts'
 import { startFaultyWire, type FaultyWire } from '../helpers/faulty-wire.ts'
 import { startForgeDouble } from '../helpers/forge-double.ts'
 import type { GitRepository } from '../helpers/git-repository.ts'
@@ -123,6 +133,7 @@ async function assemble({ directory, ends, stop }: Assembly): Promise<ChaosWorld
     wires: { ...wires, ...hooks },
     clientOf: (server) => createClient({ url: hooks[server].url, token }),
     processes: () => livingParts(cluster),
+    ports: portsOf(cluster, environments),
     printed: () => partNames.map((part) => ({ part, text: cluster.output(part) })),
   }
 }
@@ -150,6 +161,14 @@ async function mountDisks(directory: string, ends: Assembly['ends']): Promise<Ch
 function livingParts(cluster: Cluster): { part: string; pid: number }[] {
   const own = partNames.flatMap((part: PartName) => (cluster.isGone(part) ? [] : [{ part, pid: cluster.pid(part) }]))
   return [...own, ...findWatchdogs(cluster).map((pid) => ({ part: 'watchdog', pid }))]
+}
+
+/** Servers and edges listen; machines that only ask others do not. PostgreSQL and Temporal have ports of their own choice. */
+function portsOf(cluster: Cluster, environments: ChaosWorld['environments']): World['ports'] {
+  const portOf = (url: string) => Number(new URL(url).port)
+  const silent: [string, number[]][] = [...controlNames, ...runnerNames, 'deployer', 'watchdog'].map((name) => [name, []])
+  const servers = serverNames.map((name) => [name, [portOf(cluster.urlOf(name))]])
+  return Object.fromEntries([...silent, ...servers, ['keeper', environments.map(({ url }) => portOf(url))]]) as World['ports']
 }
 
 function projectConfig(forge: string): string {

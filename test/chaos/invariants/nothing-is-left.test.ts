@@ -12,6 +12,7 @@ import { engineMissing } from '../../helpers/engine.ts'
 import { skipUnless } from '../../helpers/skips.ts'
 import { until } from '../../helpers/until.ts'
 import type { EnvironmentMemory } from '../memory.ts'
+import { listeningPorts } from '../processes.ts'
 import { nothingIsLeft } from './nothing-is-left.ts'
 import { linesOf, smallWorlds, type SmallWorld } from './testing.ts'
 
@@ -57,6 +58,25 @@ async function live(
   })
   await once(child.stdout ?? child, 'data')
   return child
+}
+
+const flags = { activated: true, stopping: false, parked: false, restarts: 0, startedAt: 1, port: 1, log: 'log' }
+const instance = (id: string, digest: string, alive = true) => {
+  const identity = findIdentity(process.pid)
+  if (identity === undefined) throw new Error('we are not alive')
+  return {
+    id,
+    digest,
+    directory: 'app',
+    workingDirectory: 'app',
+    command: ['app'],
+    ...flags,
+    identity: alive ? identity : { ...identity, startTime: '1' },
+  }
+}
+const environment = (...instances: EnvironmentRecord['instances']): EnvironmentMemory => {
+  const keeper = { fence: 1, answered: [], instances, active: 'sha256:a', upstreams: [] }
+  return { name: 'production', fence: 1, deployments: [], owner: { silent: '' }, edge: { silent: '' }, keeper }
 }
 
 it('nothing to say of a run that has ended and left nothing but its logs', async () => {
@@ -110,6 +130,46 @@ describe('processes', () => {
     expect((await judge(small)).join()).toContain(
       `I5 process ${String(stray.pid)}: is the instance i9, which the keeper does not know`,
     )
+  })
+})
+
+describe('ports', () => {
+  const portOf = async (child: ChildProcess) => {
+    const [port] = await until('it listens', () => [listeningPorts(Number(child.pid))].find(({ length }) => length > 0))
+    return Number(port)
+  }
+
+  it('a part listens where it is to, or where it likes if nobody says; a step of an ended run nowhere', async () => {
+    const { small, run } = await ended()
+    const part = await live(small, {}, { inside: true, listens: true })
+    small.world.processes = () => [{ part: 'server-a', pid: Number(part.pid) }]
+    expect(await judge(small)).toEqual([])
+    small.world.ports = { 'server-a': [await portOf(part)] }
+    expect(await judge(small)).toEqual([])
+    small.world.ports = { 'server-a': [1] }
+    expect((await judge(small)).join()).toMatch(
+      new RegExp(
+        `^I5 port ${String(await portOf(part))}: is held by process ${String(part.pid)}, which is not to listen there: `,
+      ),
+    )
+    small.world.ports = {}
+    const step = await live(small, { [tagVariable]: `${run.id}/1` }, { listens: true })
+    const port = await portOf(step)
+    expect((await judge(small)).join()).toContain(`I5 port ${String(port)}: is held by process ${String(step.pid)}`)
+  })
+
+  it('of an environment the instance that serves listens, and no other', async () => {
+    const { small } = await ended()
+    const app = await live(small, { BELAY_INSTANCE: 'i1' }, { inside: true, listens: true })
+    const identity = findIdentity(Number(app.pid))
+    if (identity === undefined) throw new Error('it is not alive')
+    const said = async (active: string) => {
+      const made = environment({ ...instance('i1', 'sha256:a'), identity })
+      const keeper = { fence: 1, answered: [], upstreams: [], instances: made.keeper?.instances ?? [], active }
+      return (await judge(small, [{ ...made, keeper }])).filter((line) => line.startsWith('I5 port'))
+    }
+    expect(await said('sha256:a')).toEqual([])
+    expect((await said('sha256:b')).join()).toContain(`is held by process ${String(app.pid)}`)
   })
 })
 
@@ -201,25 +261,6 @@ describe('the machine', () => {
 })
 
 describe('instances', () => {
-  const flags = { activated: true, stopping: false, parked: false, restarts: 0, startedAt: 1, port: 1, log: 'log' }
-  const instance = (id: string, digest: string, alive = true) => {
-    const identity = findIdentity(process.pid)
-    if (identity === undefined) throw new Error('we are not alive')
-    return {
-      id,
-      digest,
-      directory: 'app',
-      workingDirectory: 'app',
-      command: ['app'],
-      ...flags,
-      identity: alive ? identity : { ...identity, startTime: '1' },
-    }
-  }
-  const environment = (...instances: EnvironmentRecord['instances']): EnvironmentMemory => {
-    const keeper = { fence: 1, answered: [], instances, active: 'sha256:a', upstreams: [] }
-    return { name: 'production', fence: 1, deployments: [], owner: { silent: '' }, edge: { silent: '' }, keeper }
-  }
-
   it.each<[string, EnvironmentMemory, string[]]>([
     ['the one that serves', environment(instance('i1', 'sha256:a')), []],
     [

@@ -5,6 +5,7 @@ import type { Memory } from '../memory.ts'
 import { findCgroups, findContainers, findMounts } from './leftovers/machine.ts'
 import { findFiles, findScratch } from './leftovers/files.ts'
 import { findInstances } from './leftovers/instances.ts'
+import { findPorts } from './leftovers/ports.ts'
 import { findProcesses } from './leftovers/processes.ts'
 
 /** What was found that should not be there, and how much was looked at. */
@@ -25,6 +26,7 @@ export async function nothingIsLeft(memory: Memory, { sweptWithinMs }: Patience 
   const ended = new Set(memory.runs.flatMap(({ run }) => (isEndedRun(run.status) ? [run.id] : [])))
   const findings: Record<string, Leftovers> = {
     processes: findProcesses(memory, ended),
+    ports: findPorts(memory),
     cgroups: await findCgroups(ended),
     containers: await findContainers(ended),
     mounts: findMounts(memory.world),

@@ -84,6 +84,7 @@ export function smallWorlds(): (options?: { registry?: RunningRegistry }) => Pro
       runners: [{ name: 'runner-a', data: join(directory, 'runner'), workspaces: join(directory, 'workspaces') }],
       canaries: ['c4n4ry/of "the" proof+?'],
       processes: () => [],
+      ports: {},
       printed: () => [],
     }
     return createSmallWorld(world)

@@ -1,8 +1,14 @@
 /** Processes of ended runs, and processes in the world's directory that are nobody's. */
 import { tagVariable } from '../../../../src/runner/leftovers.ts'
+import type { World } from '../../evidence.ts'
 import type { Memory } from '../../memory.ts'
 import { listeningPorts, listProcesses, withDescendants, type SeenProcess } from '../../processes.ts'
 import type { Leftovers } from '../nothing-is-left.ts'
+
+export function worksIn({ directory: top, runners }: World): (seen: SeenProcess) => boolean {
+  const places = [top, ...runners.flatMap(({ data, workspaces }) => [data, workspaces])]
+  return ({ directory }) => places.some((place) => directory === place || directory.startsWith(`${place}/`))
+}
 
 export function findProcesses({ world, environments, runs }: Memory, ended: ReadonlySet<string>): Leftovers {
   const processes = listProcesses()
@@ -12,11 +18,7 @@ export function findProcesses({ world, environments, runs }: Memory, ended: Read
   )
   const known = new Set(runs.map(({ run }) => run.id))
   const instances = new Set(environments.flatMap(({ keeper }) => keeper?.instances.map(({ id }) => id) ?? []))
-  const places = [world.directory, ...world.runners.flatMap(({ data, workspaces }) => [data, workspaces])]
-
-  function isHere({ directory }: SeenProcess): boolean {
-    return places.some((place) => directory === place || directory.startsWith(`${place}/`))
-  }
+  const isHere = worksIn(world)
 
   function whyLeft(seen: SeenProcess): string | undefined {
     const runId = seen.environment.get(tagVariable)?.split('/')[0]
