@@ -38,7 +38,8 @@ export interface FaultsInput {
 
 const upWithinMs = 90_000
 const pointWithinMs = 20_000
-const lastFreeBytes = 4096
+/** PostgreSQL's tables go on for a moment; when it needs the next file of its journal, it ends. */
+const lastFreeBytes: Readonly<Record<DiskName, number>> = { store: 512 * 1024, logs: 4096, workspace: 4096 }
 
 export function createFaults({ world, ledger, pushing, reviver, signal }: FaultsInput): Faults {
   const { cluster } = world
@@ -188,7 +189,7 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
     const disk = world.disks[name]
     if (disk === undefined) return wasIdle(`disk ${name} full`)
     const fault = note(`disk ${name} full`, name === 'workspace' ? { runner: runnerNames[0] } : 'anything')
-    await disk.leaveFree(lastFreeBytes)
+    await disk.leaveFree(lastFreeBytes[name])
     await pause(forMs, signal)
     await disk.leaveFree(freeBytes[name])
     // PostgreSQL ends when it cannot write its journal.

@@ -57,8 +57,6 @@ export const freeBytes: Readonly<Record<DiskName, number>> = {
   logs: 64 * megabyte,
   workspace: 64 * megabyte,
 }
-/** PostgreSQL keeps no more than it needs, so that a full disk is one that it meets. */
-const databaseSettings = ['min_wal_size=32MB', 'max_wal_size=64MB', 'checkpoint_timeout=30s']
 
 /** `directory` is empty, and its owner's to remove. */
 export async function startWorld(directory: string): Promise<ChaosWorld> {
@@ -110,7 +108,8 @@ async function assemble({ directory, ends, stop }: Assembly): Promise<ChaosWorld
   }
   const cluster = await begun(
     startCluster({
-      ...{ project, repository: repositoryName, directory, git, gitUrl: wires.git.url, env: secrets, slots: 4, databaseSettings },
+      ...{ project, repository: repositoryName, directory, git, gitUrl: wires.git.url, env: secrets, slots: 4 },
+      postgres: { freshJournal: true },
       everyEnv: { BELAY_FAULT_POINTS: points },
       projectConfig: projectConfig(forge.url),
       config: configOf(wires.registry.url, environments),

@@ -23,7 +23,7 @@ import { openStore } from '../../src/store/open-store.ts'
 import type { Store } from '../../src/store/store.ts'
 import { startGitServer, type GitServer } from './git-server.ts'
 import { endKeeper } from './keeper-process.ts'
-import { startPostgres } from './postgres.ts'
+import { startPostgres, type PostgresOptions } from './postgres.ts'
 import { until } from './until.ts'
 
 export const serverNames = ['server-a', 'server-b'] as const
@@ -63,8 +63,7 @@ export interface ClusterOptions {
   everyEnv?: Record<string, string>
   /** How much each runner does at once. */
   slots?: number
-  /** Of PostgreSQL: `name=value`. */
-  databaseSettings?: readonly string[]
+  postgres?: Omit<PostgresOptions, 'home'>
 }
 
 export interface Cluster {
@@ -154,7 +153,7 @@ async function assemble(options: Assembly): Promise<Omit<Cluster, 'stop'>> {
   chmodSync(notes, 0o777)
   const git = options.git ?? (await startGitServer())
   if (options.git === undefined) ends.push(() => git.stop())
-  const postgres = await createPostgres(places.postgres, options.databaseSettings)
+  const postgres = await createPostgres({ ...options.postgres, home: places.postgres })
   ends.push(() => postgres.end())
   const database = postgres.url
   const temporal = createTemporal(directory)
@@ -237,8 +236,8 @@ async function assemble(options: Assembly): Promise<Omit<Cluster, 'stop'>> {
 }
 
 /** On the same data and port in each life; started, with one empty database. */
-async function createPostgres(home: string, settings: readonly string[] = []) {
-  const postgres = await startPostgres({ home, settings })
+async function createPostgres(options: PostgresOptions) {
+  const postgres = await startPostgres(options)
   const part: Machine = {
     start: () => postgres.restart(),
     pid() {

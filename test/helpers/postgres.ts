@@ -58,9 +58,15 @@ export interface PostgresOptions {
   home?: string
   /** `name=value` */
   settings?: readonly string[]
+  /** Its journal is written in files of one megabyte, each a new one: on a full disk it soon misses one, and ends. */
+  freshJournal?: boolean
 }
 
-export async function startPostgres({ home: given, settings = [] }: PostgresOptions = {}): Promise<Postgres> {
+export async function startPostgres({
+  home: given,
+  settings = [],
+  freshJournal = false,
+}: PostgresOptions = {}): Promise<Postgres> {
   const programs = findPrograms()
   if (programs === undefined) throw new Error(postgresMissing())
   const home = given ?? (await mkdtemp(join(tmpdir(), 'belay-postgres-')))
@@ -70,9 +76,10 @@ export async function startPostgres({ home: given, settings = [] }: PostgresOpti
   }
   const user = findPostgresUser()
   if (user !== undefined) await chown(home, user.uid, user.gid)
-  const server = { programs, home, user, settings, port: await findFreePort() }
+  const journal = freshJournal ? ['wal_recycle=off', 'min_wal_size=2MB', 'max_wal_size=16MB'] : []
+  const server = { programs, home, user, settings: [...journal, ...settings], port: await findFreePort() }
   try {
-    await makeCluster(server)
+    await makeCluster(server, freshJournal ? ['--wal-segsize', '1'] : [])
     return control(server, { first: await begin(server), remove })
   } catch (error) {
     await remove()
@@ -129,13 +136,14 @@ function control(server: Server, { first, remove }: { first: Spawned; remove(): 
   }
 }
 
-async function makeCluster(server: Server): Promise<void> {
+async function makeCluster(server: Server, further: readonly string[]): Promise<void> {
   const passwordFile = join(server.home, 'password')
   await writeFile(passwordFile, postgresPassword, { mode: 0o600 })
   if (server.user !== undefined) await chown(passwordFile, server.user.uid, server.user.gid)
   const spawned = await run(server, 'initdb', [
     ...['--pgdata', join(server.home, 'data'), '--username', 'belay', '--pwfile', passwordFile],
     ...['--auth', 'scram-sha-256', '--encoding', 'UTF8', '--no-locale', '--no-sync', '--no-instructions'],
+    ...further,
   ])
   const { exitCode } = await spawned.done
   if (exitCode !== 0) throw new Error(`initdb failed: ${outputOf(server)}`)

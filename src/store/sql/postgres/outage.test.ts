@@ -1,11 +1,16 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { Client } from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeDelivery, startRun } from '../../../../test/contracts/store/samples.ts'
 import { prepareManyStores } from '../../../../test/helpers/many-stores.ts'
 import type { ManyStores } from '../../../../test/helpers/many-stores.ts'
-import { postgresOfFile, postgresPassword } from '../../../../test/helpers/postgres.ts'
+import { findPostgresUser, postgresOfFile, postgresPassword, startPostgres } from '../../../../test/helpers/postgres.ts'
 import type { Postgres } from '../../../../test/helpers/postgres.ts'
+import { skipUnless } from '../../../../test/helpers/skips.ts'
+import { mountSmallDisk, smallDiskMissing } from '../../../../test/helpers/small-disk.ts'
 import { until } from '../../../../test/helpers/until.ts'
 import { findFreePort } from '../../../process/free-port.ts'
 import type { Store } from '../../store.ts'
@@ -22,8 +27,13 @@ beforeEach(async () => {
   many = await prepareManyStores(await postgres.createDatabase())
 })
 
-// There is none if PostgreSQL is missing.
-afterEach(() => (many as ManyStores | undefined)?.cleanup())
+const ends: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+  // There is none if PostgreSQL is missing.
+  await (many as ManyStores | undefined)?.cleanup()
+})
 
 async function openOne(): Promise<Store> {
   const [store] = await many.open(1)
@@ -65,32 +75,35 @@ describe('while PostgreSQL is away', () => {
     expect((await store.runs.list({})).items).toHaveLength(2)
   })
 
-  test('what was acknowledged before a kill in mid-flood is there, and what is sent again is there once', async () => {
-    const store = await openOne()
-    const ids = Array.from({ length: 300 }, (_, index) => `d${String(index)}`)
-    let tellFirst: () => void = () => undefined
-    const first = new Promise<void>((resolve) => (tellFirst = resolve))
-    const flood = Promise.allSettled(
-      ids.map(async (id, index) => {
-        // In groups, so that some are under way when the end comes.
-        for (let turn = 0; turn < index / 10; turn += 1) await new Promise((resolve) => setImmediate(resolve))
-        await store.deliveries.accept(makeDelivery(id)).then(tellFirst)
-        return id
-      }),
-    )
-    await first
-    await postgres.kill()
-    const results = await flood
-    const acknowledged = results.filter((result) => result.status === 'fulfilled').map(({ value }) => value)
-    expect(acknowledged.length).toBeGreaterThan(0)
-    const refused = results.filter((result) => result.status === 'rejected').map(({ reason }): unknown => reason)
-    expect(refused).toEqual(refused.map(() => expect.objectContaining(away) as unknown))
-    await postgres.restart()
-    await untilUsable(store)
-    for (const id of acknowledged) expect(await store.deliveries.accept(makeDelivery(id))).toMatchObject({ type: 'duplicate' })
-    for (const id of ids) await store.deliveries.accept(makeDelivery(id))
-    expect((await store.runs.listOpen()).map(({ number }) => number)).toEqual(ids.map((_, index) => index + 1))
-  })
+  test.each(['kill', 'crash'] as const)(
+    'what was acknowledged before a %s in mid-flood is there, and what is sent again is there once',
+    async (end) => {
+      const store = await openOne()
+      const ids = Array.from({ length: 300 }, (_, index) => `d${String(index)}`)
+      let tellFirst: () => void = () => undefined
+      const first = new Promise<void>((resolve) => (tellFirst = resolve))
+      const flood = Promise.allSettled(
+        ids.map(async (id, index) => {
+          // In groups, so that some are under way when the end comes.
+          for (let turn = 0; turn < index / 10; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+          await store.deliveries.accept(makeDelivery(id)).then(tellFirst)
+          return id
+        }),
+      )
+      await first
+      await postgres[end]()
+      const results = await flood
+      const acknowledged = results.filter((result) => result.status === 'fulfilled').map(({ value }) => value)
+      expect(acknowledged.length).toBeGreaterThan(0)
+      const refused = results.filter((result) => result.status === 'rejected').map(({ reason }): unknown => reason)
+      expect(refused).toEqual(refused.map(() => expect.objectContaining(away) as unknown))
+      await postgres.restart()
+      await untilUsable(store)
+      for (const id of acknowledged) expect(await store.deliveries.accept(makeDelivery(id))).toMatchObject({ type: 'duplicate' })
+      for (const id of ids) await store.deliveries.accept(makeDelivery(id))
+      expect((await store.runs.listOpen()).map(({ number }) => number)).toEqual(ids.map((_, index) => index + 1))
+    },
+  )
 
   test('who waits is woken when it is back, and hears of what the others commit from then on', async () => {
     const [a, b] = await many.open(2)
@@ -126,6 +139,52 @@ describe('while PostgreSQL is away', () => {
     await store.close()
     await expect(store.ping()).rejects.toMatchObject({ code: 'unavailable', message: 'the store is closed' })
     await postgres.restart()
+  })
+})
+
+describe('while the disk of PostgreSQL is full', () => {
+  test('even if it ends for that: what was acknowledged is there, the rest was refused, and both can be sent again', async () => {
+    const missing = smallDiskMissing()
+    skipUnless(missing === undefined, missing ?? '')
+    const home = await mkdtemp(join(tmpdir(), 'belay-full-'))
+    ends.push(() => rm(home, { recursive: true, force: true }))
+    await mkdir(join(home, 'data'))
+    const owner = findPostgresUser() ?? { uid: 0, gid: 0 }
+    const disk = await mountSmallDisk({ bytes: 200_000_000, owner, at: join(home, 'data') })
+    ends.push(() => disk.remove())
+    const full = await startPostgres({ home, freshJournal: true })
+    ends.push(() => full.stop())
+    const stores = await prepareManyStores(await full.createDatabase())
+    ends.push(() => stores.cleanup())
+    const [store] = await stores.open(1)
+    if (store === undefined) throw new Error('asked for one')
+    // Enough for its tables, and not for one more file of its journal.
+    await disk.leaveFree(512 * 1024)
+    const acknowledged: string[] = []
+    const refused: unknown[] = []
+    const isPanic = () => full.output().includes('PANIC')
+    await until('it has no room for its journal', async () => {
+      const ids = Array.from({ length: 50 }, (_, index) => `${String(acknowledged.length + refused.length)}-${String(index)}`)
+      const accepted = await Promise.allSettled(ids.map((id) => store.deliveries.accept(makeDelivery(id))))
+      for (const [index, one] of accepted.entries()) {
+        if (one.status === 'fulfilled') acknowledged.push(ids[index] ?? '')
+        else refused.push(one.reason)
+      }
+      return isPanic()
+    })
+    expect(refused.length).toBeGreaterThan(0)
+    expect(refused).toEqual(refused.map(() => expect.objectContaining(away) as unknown))
+    await disk.leaveFree(100_000_000)
+    await until('it is there again', async () => {
+      if (full.pid() === undefined) await full.restart()
+      return store.ping().then(
+        () => true,
+        () => false,
+      )
+    })
+    await untilUsable(store)
+    for (const id of acknowledged) expect(await store.deliveries.accept(makeDelivery(id))).toMatchObject({ type: 'duplicate' })
+    expect(await store.deliveries.accept(makeDelivery('after'))).toMatchObject({ type: 'accepted' })
   })
 })
 
