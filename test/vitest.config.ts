@@ -2,7 +2,10 @@ import { join } from 'node:path'
 import { configDefaults, defineConfig } from 'vitest/config'
 import { tallyReporter } from './helpers/tally-reporter.ts'
 
-const chaosChecker = ['test/chaos/invariants/**/*.test.ts', 'test/chaos/{check,expected-lines,patient,points,report,tables}.test.ts']
+const chaosChecker = [
+  'test/chaos/invariants/**/*.test.ts',
+  'test/chaos/{check,expected-lines,patient,points,report,tables}.test.ts',
+]
 
 /**
  * unit: rooms, contracts and architecture, side by side. scenarios: whole paths with everything real, one after another.
