@@ -65,13 +65,24 @@ export async function judge(invariant: string, look: () => Finding | Promise<Fin
   return { ...finding, violations: [...finding.violations, { invariant, about: 'the check', facts: 'looked at nothing' }] }
 }
 
-/** Runs by end, deployments by status, effects by kind. */
-function count({ runs, environments, effects, world }: Memory): Verdict['counts'] {
+/** Runs and deliveries in all, runs by end, deployments by kind and status, effects by kind. */
+export function count({
+  runs,
+  deliveries,
+  environments,
+  effects,
+  schemas,
+  world,
+}: Pick<Memory, 'runs' | 'deliveries' | 'environments' | 'effects' | 'schemas' | 'world'>): Verdict['counts'] {
   const deployments = environments.flatMap((environment) => environment.deployments)
+  const rounds = runs.flatMap(({ run }) => Array.from({ length: run.round }, () => 'runs retried'))
   const named = [
-    ...runs.map(({ run }) => `runs ${run.status}`),
-    ...deployments.map(({ status }) => `deployments ${status}`),
+    ...deliveries.map(() => 'deliveries in all'),
+    ...runs.flatMap(({ run }) => ['runs in all', `runs ${run.status}`]),
+    ...rounds,
+    ...deployments.map(({ kind, status }) => `deployments ${kind} ${status}`),
     ...effects.lines.map(({ kind }) => `effects ${kind}`),
+    ...schemas.lines.flatMap(({ what, when }) => (when === 'end' ? [`effects migration ${what}`] : [])),
     ...world.forge.taken.map(({ state }) => `effects commit status ${state}`),
   ]
   const counts: Verdict['counts'] = {}

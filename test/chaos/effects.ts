@@ -2,11 +2,19 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+/**
+ * `finally`: a step of `finally` ran. `wrong`: an artifact was not what an earlier step had made of it. `missing`: what lay in the
+ * workspace when its checkpoint was made was not there any more.
+ */
+export const effectKinds = ['begin', 'end', 'undo', 'finally', 'wrong', 'missing'] as const
+
 export interface Effect {
-  kind: 'begin' | 'end' | 'undo'
+  kind: (typeof effectKinds)[number]
   runId: string
   step: string
   attempt: number
+  /** ms since 1970, by the step's own clock. */
+  at?: number
 }
 
 export interface Effects {
@@ -14,6 +22,11 @@ export interface Effects {
   lines: Effect[]
   /** What is no such line. */
   strange: string[]
+}
+
+/** The shell command that notes one. A short append to one file: the kernel keeps it whole. Without a single quote. */
+export function noteEffect(kind: Effect['kind'], notes: string): string {
+  return `echo "${kind} $BELAY_RUN_ID $BELAY_STEP $BELAY_ATTEMPT $(date +%s%3N)" >> ${notes}/effects`
 }
 
 export function readEffects(notes: string): Effects {
@@ -31,7 +44,8 @@ export function readEffects(notes: string): Effects {
 }
 
 function parseEffect(line: string): Effect | undefined {
-  const [, kind, runId, step, attempt] = /^(begin|end|undo) ([0-9a-f-]{36}) (\w+) (\d+)$/.exec(line) ?? []
+  const [, word, runId, step, attempt, at] = /^([a-z]+) ([0-9a-f-]{36}) (\w+) (\d+)(?: (\d+))?$/.exec(line) ?? []
+  const kind = effectKinds.find((known) => known === word)
   if (kind === undefined || runId === undefined || step === undefined) return undefined
-  return { kind: kind as Effect['kind'], runId, step, attempt: Number(attempt) }
+  return { kind, runId, step, attempt: Number(attempt), ...(at === undefined ? {} : { at: Number(at) }) }
 }

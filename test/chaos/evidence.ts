@@ -21,7 +21,7 @@ export interface World {
   places: { database: string | { url: string }; logs: string; keeper: string }
   /** The world's own mounts below its directory: small disks. */
   mounts: string[]
-  /** Steps append to `<notes>/effects`, one line each: `begin|end|undo RUN STEP ATTEMPT`. */
+  /** Steps append to `<notes>/effects`, and migrations to `<notes>/migrations`: see `effects.ts` and `schemas.ts`. */
   notes: string
   forge: ForgeDouble
   registry: RunningRegistry
@@ -66,9 +66,14 @@ export interface Fault {
 /** What a person asked for and was answered 2xx. */
 export interface Request {
   at: number
-  kind: 'cancel' | 'rollback' | 'retry' | 'skip' | 'deploy'
+  /** `retry` and `skip` are of an undo that is blocked; `resume` has an ended run go on. */
+  kind: 'cancel' | 'rollback' | 'retry' | 'skip' | 'deploy' | 'resume' | 'freeze' | 'unfreeze' | 'block' | 'unblock'
   runId?: string
   environment?: string
+  /** Of `resume`: the step that is done again in any case. */
+  from?: string
+  /** Of `block` and `unblock`: the id of the release. */
+  release?: string
 }
 
 export interface Ledger {
@@ -79,6 +84,8 @@ export interface Ledger {
   healedAt?: number
   posts: Post[]
   requests: Request[]
+  /** Asked for as well, and no answer came: they may have been carried out. */
+  unanswered: Request[]
   faults: Fault[]
 }
 
@@ -94,6 +101,6 @@ export interface Verdict {
   violations: Violation[]
   /** How much was looked at, by invariant (`I4`) and by part of one (`I4 undos`): a check that looked at nothing proves nothing. */
   looked: Record<string, number>
-  /** Runs by end, deployments by status, effects by kind. */
+  /** Runs and deliveries in all, runs by end, deployments by kind and status, effects by kind. */
   counts: Record<string, number>
 }

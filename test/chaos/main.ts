@@ -116,6 +116,7 @@ async function tell({ world, options, evidence, say, signal }: Telling): Promise
     startedAt: Date.now(),
     posts: [],
     requests: [],
+    unanswered: [],
     faults: [],
   }
   const save = (name: string, content: unknown) =>
@@ -134,6 +135,7 @@ async function tell({ world, options, evidence, say, signal }: Telling): Promise
     breaking.abort()
     say(`healing: ${String(ledger.faults.length)} faults so far`)
     await faults.heal()
+    await persons.release()
     if (signal.aborted) return 130
     const healing = await heal({ world, say, signal })
     await sweepOnce({ world, reviver, signal })
@@ -203,9 +205,7 @@ async function follow({ schedule, world, pushing, persons, faults, say, signal, 
       await pause(beganAt + one.at - Date.now(), time)
       if (time.aborted) return
       if (one.do === 'fault') begin(nameOf(one.fault), faults.inject(one.fault))
-      else if (one.do === 'cancel') begin('cancel', persons.cancel(one.pick, one.server))
-      else if (one.do === 'rollback') begin('rollback', persons.rollback(one.environment, one.server))
-      else begin('deploy', persons.deploy(one.environment, one.pick, one.server))
+      else begin(one.do, persons.act(one))
     }
   }
 

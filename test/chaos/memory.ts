@@ -8,10 +8,11 @@ import { messageOf } from '../../src/domain/errors.ts'
 import type { Plan } from '../../src/domain/plan.ts'
 import type { StoredRunEvent } from '../../src/domain/run-event.ts'
 import { EnvironmentRecord } from '../../src/embedded/keeper/keeper-state.ts'
-import type { LogInfo, Run, StepRow } from '../../src/store/store.ts'
+import type { LogInfo, Run, StepRow, Store } from '../../src/store/store.ts'
 import { mapSome, readPages } from './collections.ts'
 import { readEffects, type Effects } from './effects.ts'
 import type { Ledger, World } from './evidence.ts'
+import { readSchemas, type Schemas } from './schemas.ts'
 import { openTables } from './tables.ts'
 import type { Execution, TemporalView } from './temporal-view.ts'
 
@@ -50,6 +51,7 @@ export interface Memory {
   environments: EnvironmentMemory[]
   executions: Execution[]
   effects: Effects
+  schemas: Schemas
 }
 
 const atOnce = 8
@@ -72,6 +74,7 @@ export async function remember(
     environments: await mapSome(world.environments, atOnce, (environment) => rememberEnvironment(world, environment, temporal)),
     executions: temporal.executions,
     effects: readEffects(world.notes),
+    schemas: readSchemas(world.notes),
     now: Date.now(),
   }
 }
@@ -79,13 +82,17 @@ export async function remember(
 async function rememberRun({ store }: World, run: Run): Promise<RunMemory> {
   const steps = await store.runs.steps(run.id)
   const plan = run.planDigest === undefined ? undefined : await store.runs.findPlan(run.planDigest)
+  return { run, steps, events: await readEvents(store, run.id), ...(plan === undefined ? {} : { plan }) }
+}
+
+/** All of a run. */
+export async function readEvents({ runs }: Store, runId: string): Promise<StoredRunEvent[]> {
   const events: StoredRunEvent[] = []
   for (;;) {
-    const page = await store.runs.events(run.id, { after: events.at(-1)?.seq ?? 0, limit: eventPage })
+    const page = await runs.events(runId, { after: events.at(-1)?.seq ?? 0, limit: eventPage })
     events.push(...page)
-    if (page.length < eventPage) break
+    if (page.length < eventPage) return events
   }
-  return { run, steps, events, ...(plan === undefined ? {} : { plan }) }
 }
 
 const LogRow = z

@@ -13,7 +13,11 @@ const ledger: Ledger = {
     { at: 2_000, deliveryId: 'b', branch: 'main', sha: 'b', pipelines: [], status: 503 },
     { at: 3_000, deliveryId: 'b', branch: 'main', sha: 'b', pipelines: [] },
   ],
-  requests: [{ at: 5_000, kind: 'cancel', runId: 'r' }],
+  requests: [
+    { at: 5_000, kind: 'cancel', runId: 'r' },
+    { at: 6_000, kind: 'freeze', environment: 'red' },
+  ],
+  unanswered: [{ at: 7_000, kind: 'freeze', environment: 'red' }],
   faults: [
     { at: 10_000, name: 'stop control-a', healedAt: 20_000, progressAt: 22_000 },
     { at: 30_000, name: 'kill runner-a', healedAt: 30_100, progressAt: 30_900 },
@@ -26,7 +30,10 @@ const ledger: Ledger = {
 const verdict: Verdict = {
   violations: [],
   looked: { I1: 4, I4: 12, 'I4 undos': 2, I2: 3 },
-  counts: { 'runs succeeded': 12, 'runs cancelled': 1, 'deployments deployed': 3, 'effects begin': 24, 'effects end': 24 },
+  counts: {
+    ...{ 'deliveries in all': 14, 'runs in all': 13, 'runs succeeded': 12, 'runs cancelled': 1 },
+    ...{ 'deployments deploy deployed': 3, 'effects begin': 24, 'effects end': 24 },
+  },
 }
 
 const input: ReportInput = {
@@ -55,26 +62,32 @@ commit                          abc1234
 under faults                     60.5 s
 from the healing to rest         12.3 s
 posts                     4, 2 answered
+deliveries                           14
 faults                                5
 releases taken back                   1
 rollbacks by a person                 1
 cancels accepted                      1
-other requests accepted               0
 
 planned     count
 cancel          1
 fault stop      2
 
-fault           count  recovery, median    max  none seen
-kill runner-a       4             1.3 s  4.0 s          1
-stop control-a      1             2.0 s  2.0 s          0
+fault           count  recovery, median    max  none seen  not mended
+kill runner-a       4             1.3 s  4.0 s          1           0
+stop control-a      1             2.0 s  2.0 s          0           0
 
-run ended  count
+asked for by a person      count
+cancel                         1
+freeze                         1
+freeze, without an answer      1
+
+run        count
 cancelled      1
+in all        13
 succeeded     12
 
-deployment  count
-deployed        3
+deployment       count
+deploy deployed      3
 
 effect  count
 begin      24
@@ -110,6 +123,7 @@ it('a fault that nothing was seen to recover from has no times, and a run that w
     startedAt: 0,
     posts: [],
     requests: [],
+    unanswered: [],
     faults: [{ at: 1, name: 'wire registry 500' }],
   }
   const text = renderReport({
@@ -120,6 +134,6 @@ it('a fault that nothing was seen to recover from has no times, and a run that w
   })
   expect(text).toMatch(/^under faults +never healed$/m)
   expect(text).toContain('still under way: 1\n  run 7\n')
-  expect(text).toContain('wire registry 500      1                 -    -          1\n')
-  expect(text).not.toContain('run ended')
+  expect(text).toContain('wire registry 500      1                 -    -          0           1\n')
+  expect(text).not.toContain('\nrun ')
 })

@@ -26,8 +26,9 @@ export function renderReport(input: ReportInput): string {
   const sections = [
     table(['chaos run', ''], aboutRun(input)),
     table(['planned', 'count'], plannedRows(input.schedule)),
-    table(['fault', 'count', 'recovery, median', 'max', 'none seen'], faultRows(ledger.faults)),
-    table(['run ended', 'count'], countRows(verdict, 'runs')),
+    table(['fault', 'count', 'recovery, median', 'max', 'none seen', 'not mended'], faultRows(ledger.faults)),
+    table(['asked for by a person', 'count'], requestRows(ledger)),
+    table(['run', 'count'], countRows(verdict, 'runs')),
     table(['deployment', 'count'], countRows(verdict, 'deployments')),
     table(['effect', 'count'], countRows(verdict, 'effects')),
     table(['met nothing, or refused', 'count'], countsInOrder(input.idle)),
@@ -44,7 +45,7 @@ function tell({ invariant, about, facts }: Verdict['violations'][number]): strin
   return `  ${invariant} ${about}\n     ${facts.replaceAll('\n', '\n     ')}\n`
 }
 
-function aboutRun({ ledger, deployments, healedWithinMs }: ReportInput): string[][] {
+function aboutRun({ ledger, verdict, deployments, healedWithinMs }: ReportInput): string[][] {
   const { seed, commit, startedAt, healedAt, posts, requests, faults } = ledger
   const answered = posts.filter(({ status }) => status === 200 || status === 202).length
   const takenBack = deployments.filter(
@@ -57,11 +58,11 @@ function aboutRun({ ledger, deployments, healedWithinMs }: ReportInput): string[
     ['under faults', healedAt === undefined ? 'never healed' : seconds(healedAt - startedAt)],
     ['from the healing to rest', seconds(healedWithinMs)],
     ['posts', `${String(posts.length)}, ${String(answered)} answered`],
+    ['deliveries', String(verdict.counts['deliveries in all'] ?? 0)],
     ['faults', String(faults.length)],
     ['releases taken back', String(takenBack.length)],
     ['rollbacks by a person', String(byPerson.length)],
     ['cancels accepted', String(requests.filter(({ kind }) => kind === 'cancel').length)],
-    ['other requests accepted', String(requests.filter(({ kind }) => kind !== 'cancel').length)],
   ]
 }
 
@@ -70,12 +71,20 @@ function plannedRows(schedule: readonly Planned[]): Row[] {
   return inOrder([...kinds].map(([kind, all]) => [kind, String(all.length)] as const))
 }
 
-/** From the mending until a run or an environment was next seen to move; none of what was never mended. */
+/** What was accepted, and what was never answered. */
+function requestRows({ requests, unanswered }: Ledger): Row[] {
+  const accepted = requests.map(({ kind }) => kind)
+  const open = unanswered.map(({ kind }) => `${kind}, without an answer`)
+  return countsInOrder([...groupBy([...accepted, ...open], (name) => name)].map(([name, all]) => [name, all.length] as const))
+}
+
+/** From the mending until a run or an environment was next seen to move; `not mended`: it was broken still when it was looked at last. */
 function faultRows(faults: readonly Fault[]): string[][] {
   return inOrder([...groupBy(faults, ({ name }) => name)]).map(([name, group]) => {
     const times = group.flatMap(recoveryOf).toSorted((a, b) => a - b)
-    const unseen = group.length - times.length
-    return [name, String(group.length), seconds(median(times)), seconds(times.at(-1)), String(unseen)]
+    const broken = group.filter(({ healedAt }) => healedAt === undefined).length
+    const unseen = group.length - times.length - broken
+    return [name, String(group.length), seconds(median(times)), seconds(times.at(-1)), String(unseen), String(broken)]
   })
 }
 

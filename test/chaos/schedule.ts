@@ -1,12 +1,25 @@
 /** What will be done to the world and when: made of the seed alone, before anything is started. */
 import { partNames, serverNames, type PartName, type ServerName } from '../helpers/cluster.ts'
-import { branches, environmentNames, idleBranch, type EnvironmentName, type Fate, type Written } from './pipelines.ts'
+import {
+  branches,
+  environmentNames,
+  idleBranch,
+  traits,
+  type EnvironmentName,
+  type Fate,
+  type Trait,
+  type Written,
+} from './pipelines.ts'
 import { faultPoints, type PointBlow } from './points.ts'
 import { createRandom, type Random } from './random.ts'
 import { wireBreaks, type WireBreak } from './wires.ts'
 
-/** What `--faults` chooses from. `cancel` and `rollback` are a person's, and no faults. */
-export const families = ['kill', 'stop', 'point', 'wire', 'disk', 'delivery', 'terminate', 'sick', 'cancel', 'rollback'] as const
+/** What persons do; `rollback` is also the deployment of a release that was kept. */
+export const personFamilies = ['cancel', 'rollback', 'retry', 'freeze', 'block'] as const
+export const faultFamilies = ['kill', 'stop', 'point', 'wire', 'disk', 'delivery', 'terminate', 'sick'] as const
+/** What `--faults` chooses from. */
+export const families = [...faultFamilies, ...personFamilies] as const
+export type FaultFamily = (typeof faultFamilies)[number]
 export type Family = (typeof families)[number]
 
 export interface PlannedPush {
@@ -29,9 +42,19 @@ export type PlannedFault =
 
 export type Planned =
   | ({ at: number; do: 'push' } & PlannedPush)
-  | { at: number; do: 'cancel'; pick: number; server: ServerName }
-  | { at: number; do: 'rollback' | 'deploy'; environment: EnvironmentName; pick: number; server: ServerName }
+  | PlannedPerson
   | { at: number; do: 'fault'; fault: PlannedFault }
+
+/** `pick`: which of those that there are then. */
+export type PlannedPerson = { at: number; pick: number; server: ServerName } & (
+  | { do: 'cancel' }
+  /** `from`: which step, if it is done again in any case. */
+  | { do: 'retry'; from?: number }
+  | { do: 'rollback' | 'deploy'; environment: EnvironmentName }
+  | { do: 'freeze'; environment: EnvironmentName; forMs: number }
+  /** Without `forMs` until somebody lifts all of them. */
+  | { do: 'block'; environment: EnvironmentName; rollback: boolean; forMs?: number }
+)
 
 /** The watchdog is a runner's; where there is none the fault is said to have been impossible. */
 export type ChaosPart = PartName | 'watchdog'
@@ -48,10 +71,11 @@ export interface ScheduleOptions {
 }
 
 /** ms between two of a kind, from and below. */
-const every = { push: [2_500, 5_000], fault: [3_500, 5_500], cancel: [18_000, 34_000], rollback: [8_000, 16_000] } as const
+const every = { push: [2_500, 5_000], fault: [3_500, 5_500], cancel: [18_000, 34_000], rollback: [8_000, 16_000],
+  retry: [10_000, 20_000], freeze: [20_000, 40_000], block: [20_000, 40_000] } as const
 
 const fateWeights: Record<Fate, number> = { good: 34, late: 26, deaf: 10, sick: 10, dead: 10, broken: 5, stuck: 5 }
-const weights: Record<Exclude<Family, 'cancel' | 'rollback'>, number> = {
+const weights: Record<FaultFamily, number> = {
   ...{ kill: 30, stop: 9, point: 30, wire: 16, disk: 5, delivery: 6, terminate: 4, sick: 3 },
 }
 
@@ -70,17 +94,7 @@ export function makeSchedule({ seed, length, chosen }: ScheduleOptions): Planned
   const makeFault = faultMaker(chosen)
   return [
     ...moments('push', 1, (random, at) => ({ at, do: 'push', ...makePush(random) })),
-    ...moments('cancel', 2, (random, at) =>
-      chosen('cancel') ? { at, do: 'cancel', pick: random.next(), server: random.pick(serverNames) } : undefined,
-    ),
-    ...moments('rollback', 3, (random, at) =>
-      chosen('rollback')
-        ? {
-            ...{ at, do: random.next() < 0.8 ? 'rollback' : 'deploy', environment: random.pick(environmentNames) },
-            ...{ pick: random.next(), server: random.pick(serverNames) },
-          }
-        : undefined,
-    ),
+    ...personMoments(moments, chosen),
     ...moments('fault', 4, (random, at) => {
       const fault = makeFault(random)
       return fault === undefined ? undefined : { at, do: 'fault', fault }
@@ -88,13 +102,55 @@ export function makeSchedule({ seed, length, chosen }: ScheduleOptions): Planned
   ].toSorted((a, b) => a.at - b.at)
 }
 
+type Moments = (
+  kind: Exclude<keyof typeof every, 'push' | 'fault'>,
+  salt: number,
+  make: (random: Random, at: number) => Planned | undefined,
+) => Planned[]
+
+function personMoments(moments: Moments, chosen: ScheduleOptions['chosen']): Planned[] {
+  const any = (random: Random, at: number) => ({ at, pick: random.next(), server: random.pick(serverNames) })
+  const makers: Record<Parameters<Moments>[0], (random: Random, at: number) => PlannedPerson> = {
+    cancel: (random, at) => ({ ...any(random, at), do: 'cancel' }),
+    rollback: (random, at) => ({
+      ...any(random, at),
+      do: random.next() < 0.8 ? 'rollback' : 'deploy',
+      environment: random.pick(environmentNames),
+    }),
+    retry: (random, at) => ({ ...any(random, at), do: 'retry', ...(random.next() < 0.4 ? { from: random.next() } : {}) }),
+    freeze: (random, at) => ({
+      ...any(random, at),
+      do: 'freeze',
+      environment: random.pick(environmentNames),
+      forMs: random.between(2_000, 7_000),
+    }),
+    block: (random, at) => ({
+      ...any(random, at),
+      do: 'block',
+      environment: random.pick(environmentNames),
+      rollback: random.next() < 0.3,
+      ...(random.next() < 0.6 ? { forMs: random.between(2_000, 12_000) } : {}),
+    }),
+  }
+  const salts: Record<keyof typeof makers, number> = { cancel: 2, rollback: 3, retry: 5, freeze: 6, block: 7 }
+  return personFamilies.flatMap((kind) => (chosen(kind) ? moments(kind, salts[kind], makers[kind]) : []))
+}
+
+/** How often a pipeline has each. */
+const traitChances: Record<Trait, number> = { finally: 0.35, checkpoint: 0.2, handed: 0.25, flaky: 0.15, migrates: 0.35 }
+
 function makePush(random: Random): PlannedPush {
   const branch = random.next() < 0.06 ? idleBranch : random.pick(branches)
   const fate = random.weighted(fateWeights)
   const first = random.pick(environmentNames)
   const second = random.pick(environmentNames)
-  const environments = random.next() < 0.2 && second !== first ? [first, second] : [first]
-  const written: Written = { fate, environments, second: random.next() < 0.15, slow: random.next() < 0.15 }
+  const environments = random.next() < 0.3 && second !== first ? [first, second] : [first]
+  const isGroup = random.next() < 0.6
+  const written: Written = {
+    ...{ fate, environments, second: random.next() < 0.15, slow: random.next() < 0.15 },
+    ...(isGroup && environments.length > 1 ? { atOnce: random.between(1, 3) } : {}),
+    traits: traits.filter((trait) => random.next() < traitChances[trait]),
+  }
   return { branch, written, server: random.pick(serverNames) }
 }
 

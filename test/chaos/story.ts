@@ -1,12 +1,14 @@
 /** What the world remembers at the end: read once, for the report and for the evidence. */
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Deployment } from '../../src/domain/environment.ts'
 import type { StoredRunEvent } from '../../src/domain/run-event.ts'
-import type { Page, Run, StepRow, Store } from '../../src/store/store.ts'
+import type { Run, StepRow, Store } from '../../src/store/store.ts'
+import { readPages } from './collections.ts'
+import { readEffects, type Effect } from './effects.ts'
 import type { Fault, Ledger } from './evidence.ts'
 import type { Mark } from './faults.ts'
+import { readEvents } from './memory.ts'
 import { environmentNames } from './pipelines.ts'
+import { readSchemas, type MigrationLine } from './schemas.ts'
 import type { ChaosWorld } from './world.ts'
 
 export interface Story {
@@ -14,47 +16,27 @@ export interface Story {
   environments: Awaited<ReturnType<Store['environments']['list']>>
   deployments: Deployment[]
   deliveries: Awaited<ReturnType<Store['deliveries']['list']>>['items']
-  /** `begin|end|undo RUN STEP ATTEMPT` */
-  effects: string[]
+  effects: Effect[]
+  migrations: MigrationLine[]
 }
 
 export async function readStory({ store, notes }: ChaosWorld): Promise<Story> {
   const runs: Story['runs'] = []
-  for (const run of await readAll((cursor) => store.runs.list({ limit: 200, cursor }))) {
+  for (const run of await readPages((cursor) => store.runs.list({ limit: 200, cursor }))) {
     runs.push({ run, steps: await store.runs.steps(run.id), events: await readEvents(store, run.id) })
   }
   const deployments = await Promise.all(
     environmentNames.map((environment) =>
-      readAll((cursor) => store.environments.deployments({ environment, limit: 200, cursor })),
+      readPages((cursor) => store.environments.deployments({ environment, limit: 200, cursor })),
     ),
   )
-  const file = join(notes, 'effects')
   return {
     runs,
     environments: await store.environments.list(),
     deployments: deployments.flat(),
-    deliveries: await readAll((cursor) => store.deliveries.list({ limit: 200, cursor })),
-    effects: existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [],
-  }
-}
-
-async function readAll<T>(read: (cursor: string | undefined) => Promise<Page<T>>): Promise<T[]> {
-  const items: T[] = []
-  let cursor: string | undefined
-  do {
-    const page = await read(cursor)
-    items.push(...page.items)
-    cursor = page.nextCursor
-  } while (cursor !== undefined)
-  return items
-}
-
-async function readEvents(store: Store, runId: string): Promise<StoredRunEvent[]> {
-  const events: StoredRunEvent[] = []
-  for (;;) {
-    const more = await store.runs.events(runId, { after: events.at(-1)?.seq ?? 0, limit: 1_000 })
-    events.push(...more)
-    if (more.length < 1_000) return events
+    deliveries: await readPages((cursor) => store.deliveries.list({ limit: 200, cursor })),
+    effects: readEffects(notes).lines,
+    migrations: readSchemas(notes).lines,
   }
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseOptions } from '../chaos/options.ts'
-import { families, makeSchedule, type Planned } from '../chaos/schedule.ts'
+import { faultFamilies, makeSchedule, personFamilies, type Planned } from '../chaos/schedule.ts'
 
 const minutes20 = 20 * 60_000
 
@@ -25,8 +25,8 @@ describe('the schedule of a chaos run', () => {
     expect(count('fault')).toBeGreaterThan(220)
     expect(count('cancel')).toBeGreaterThan(34)
     expect(count('rollback')).toBeGreaterThan(40)
-    const wanted = families.filter((family) => family !== 'cancel' && family !== 'rollback')
-    expect(familiesIn(planned).toSorted()).toEqual([...wanted].toSorted())
+    for (const person of ['retry', 'freeze', 'block'] as const) expect(count(person)).toBeGreaterThan(30)
+    expect(familiesIn(planned).toSorted()).toEqual([...faultFamilies].toSorted())
   })
 
   it('is in the order of time and within its length', () => {
@@ -41,9 +41,15 @@ describe('the schedule of a chaos run', () => {
     expect(schedule(['--faults', 'none'])).toEqual(pushes('none'))
   })
 
+  it('has no person but the chosen ones', () => {
+    const persons = schedule(['--faults', 'retry,block']).filter((one) => one.do !== 'push')
+    expect([...new Set(persons.map((one) => one.do))].toSorted()).toEqual(['block', 'retry'])
+    expect(personFamilies).toContain('freeze')
+  })
+
   it('has no other faults than the chosen ones', () => {
     expect(familiesIn(schedule(['--faults', 'kill,wire:git'])).toSorted()).toEqual(['kill', 'wire'])
-    const others = families.filter((family) => !['cancel', 'rollback', 'terminate', 'point'].includes(family))
+    const others = faultFamilies.filter((family) => !['terminate', 'point'].includes(family))
     expect(familiesIn(schedule(['--faults', 'all,-terminate,-point'])).toSorted()).toEqual([...others].toSorted())
     const stopped = schedule(['--faults', 'stop:temporal']).flatMap((one) => (one.do === 'fault' ? [one.fault] : []))
     expect(stopped.length).toBeGreaterThan(0)

@@ -100,7 +100,7 @@ const noRegistry: RunningRegistry = {
 
 function createSmallWorld(world: World): SmallWorld {
   const { store } = world
-  const ledger: Ledger = { seed: 1, commit: 'abc1234', startedAt: 0, posts: [], requests: [], faults: [] }
+  const ledger: Ledger = { seed: 1, commit: 'abc1234', startedAt: 0, posts: [], requests: [], unanswered: [], faults: [] }
   const told = new Map<string, number>()
   let deliveries = 0
 
