@@ -4,7 +4,7 @@ import { tallyReporter } from './helpers/tally-reporter.ts'
 
 const chaosChecker = [
   'test/chaos/invariants/**/*.test.ts',
-  'test/chaos/{check,expected-lines,patient,points,report,tables}.test.ts',
+  'test/chaos/{check,expected-lines,patient,pipelines,points,report,tables}.test.ts',
 ]
 
 /**

@@ -1,3 +1,5 @@
+import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { EnvironmentRecord } from '../../../src/embedded/keeper/keeper-state.ts'
 import type { Plan } from '../../../src/domain/plan.ts'
@@ -80,8 +82,6 @@ describe('commands: says that', () => {
     expect(await judge(small)).toEqual([
       `I4 run ${run.id}, step build: succeeded at attempt 1 under epoch 1, and ran again at attempt 2 under epoch 2`,
     ])
-    small.executions.push(execution(`run/${run.id}/retry-1`))
-    expect(await judge(small)).toEqual([])
   })
 
   it('a step succeeded at two attempts', async () => {
@@ -101,6 +101,173 @@ describe('commands: says that', () => {
     ])
   })
 })
+
+describe('a run that goes on after its end', () => {
+  const failed = {
+    end: 'failed' as const,
+    changes: [change('build', 'running'), change('build', 'succeeded'), change('check', 'failed')],
+  }
+  const again = (step: string) => [
+    change(step, 'running', { attempt: 2, epoch: 2 }),
+    change(step, 'succeeded', { attempt: 2, epoch: 2 }),
+  ]
+
+  it('does again what did not succeed, was taken back, or is wanted; and what needs it', async () => {
+    const { small, run } = await one(failed)
+    await small.carryOut(await small.goOn(run), { plan: chain, changes: again('check') })
+    await tellForge(small, run, 'pending', 'success')
+    expect(await judge(small)).toEqual([])
+
+    const other = await one({ ...failed, undo: 'done', end: 'rolled_back' })
+    other.small.note(`undo ${other.run.id} build 1`)
+    await other.small.carryOut(await other.small.goOn(other.run), { plan: chain, changes: ['build', 'check'].flatMap(again) })
+    await tellForge(other.small, other.run, 'success')
+    expect(await judge(other.small)).toEqual([])
+
+    const wanted = await one(failed)
+    await wanted.small.carryOut(await wanted.small.goOn(wanted.run, { from: 'build' }), {
+      plan: chain,
+      changes: ['build', 'check'].flatMap(again),
+    })
+    await tellForge(wanted.small, wanted.run, 'success')
+    expect(await judge(wanted.small)).toEqual([])
+  })
+
+  it('is said to have done a finished step again that nobody wanted', async () => {
+    const { small, run } = await one(failed)
+    await small.carryOut(await small.goOn(run, { from: 'check' }), { plan: chain, changes: ['build', 'check'].flatMap(again) })
+    await tellForge(small, run, 'success')
+    expect(await judge(small)).toContain(
+      `I4 run ${run.id}, step build: succeeded at attempt 1 under epoch 1, and ran again at attempt 2 under epoch 2`,
+    )
+  })
+
+  it('is said to have done a step twice within one round', async () => {
+    const { small, run } = await one(failed)
+    const twice = [...again('check'), change('check', 'running', { attempt: 3, epoch: 2 })]
+    await small.carryOut(await small.goOn(run), { plan: chain, changes: twice })
+    await tellForge(small, run, 'success')
+    expect((await judge(small)).join()).toContain('succeeded at attempt 2 under epoch 2, and ran again at attempt 3')
+  })
+
+  it('owes its undos anew: that of the first round does not count for the second', async () => {
+    const { small, run } = await one({ ...failed, undo: 'done', end: 'rolled_back' })
+    small.note(`undo ${run.id} build 1 ${String(Date.now() - 50)}`)
+    const resumed = await small.goOn(run)
+    const undo = (['owed', 'running', 'done'] as const).map((status) => ({ step: 'build', does: 'unmake', status }))
+    await small.carryOut(resumed, { plan: chain, end: 'rolled_back', changes: ['build', 'check'].flatMap(again), undo })
+    expect(await judge(small)).toEqual([
+      `I4 run ${run.id}, undo of build in round 1: is done by the run, and the far side saw nothing of it`,
+    ])
+    small.note(`undo ${run.id} build 1 ${String(Date.now() + 50)}`)
+    expect(await judge(small)).toEqual([])
+  })
+
+  it('tells its forge of the end it has now', async () => {
+    const { small, run } = await one(failed)
+    await small.carryOut(await small.goOn(run), { plan: chain, changes: again('check') })
+    expect((await judge(small)).join()).toContain(`the last word was failure (Run failure`)
+    await tellForge(small, run, 'success')
+    expect(await judge(small)).toEqual([])
+  })
+})
+
+describe('finally', () => {
+  const commands = { lines: ['tell'], shell: 'sh' as const, workingDirectory: '.' }
+  const plan: Plan = { ...chain, finally: [{ id: 'tell', statuses: [], commands, env: {}, timeoutMs: 1_000 }] }
+
+  it('is right once in each round, and more often where it was cut short or recovered', async () => {
+    const { small, run } = await one({ plan, end: 'failed', changes: [change('build', 'running'), change('build', 'failed')] })
+    small.note(`finally ${run.id} tell 1`)
+    const changes = [change('build', 'running', { attempt: 2 }), change('build', 'succeeded', { attempt: 2 })]
+    await small.carryOut(await small.goOn(run), { plan, changes })
+    await tellForge(small, run, 'success')
+    small.note(`finally ${run.id} tell 2`)
+    const finding = await effectsAreSingle(await remember(small))
+    expect([linesOf(finding.violations), finding.looked['I4 finally']]).toEqual([[], 2])
+    small.note(`finally ${run.id} tell 2`)
+    const about = `I4 run ${run.id}, finally tell of round 1`
+    expect(await judge(small)).toEqual([
+      `${about}: was carried out 2 times; it ran under the epochs [], and was recovered 0 times`,
+    ])
+    small.executions.push(execution(`recovery/${run.id}/retry-1`))
+    expect(await judge(small)).toEqual([])
+    small.note(`finally ${run.id} tell 2`)
+    for (const epoch of [3, 4]) await small.writeLog({ runId: run.id, step: 'tell', attempt: 2, epoch, part: 'finally' }, 'x\n')
+    expect(await judge(small)).toEqual([])
+  })
+
+  it('is said to be missing, or to be of a round that never was', async () => {
+    const { small, run } = await one({ plan })
+    expect(await judge(small)).toEqual([`I4 run ${run.id}, finally tell of round 0: was not carried out`])
+    small.note(`finally ${run.id} tell 1`, `finally ${run.id} tell 2`)
+    expect(await judge(small)).toEqual([`I4 run ${run.id}, finally tell: ran as attempt 2, and the run went on 0 times`])
+  })
+
+  it('is not owed by a run that carried nothing out', async () => {
+    const { small } = await one({ plan, changes: [change('build', 'skipped')] })
+    expect(await judge(small)).toEqual([])
+  })
+})
+
+describe('what a step left for another', () => {
+  const result = { checkpoint: { digest: `sha256:${'0'.repeat(64)}`, sizeBytes: 1, steps: ['build'] } }
+  const plan: Plan = planOf([
+    commandsStep('build', ['make'], { checkpoint: true }),
+    commandsStep('check', ['check'], { needs: ['build'] }),
+  ])
+
+  it('is said to be wrong, or to be missing though it lay under a checkpoint', async () => {
+    const { small, run } = await one({ plan, changes: [change('build', 'succeeded', { result })] })
+    expect(await judge(small)).toEqual([])
+    small.note(`wrong ${run.id} check 1`, `missing ${run.id} check 1`)
+    expect(await judge(small)).toEqual([
+      `I4 run ${run.id}, step check, attempt 1: an artifact was not what the step that made it had left`,
+      `I4 run ${run.id}, step check, attempt 1: what its workspace had at the checkpoint was not there`,
+    ])
+  })
+
+  it('may be missing where no checkpoint could be stored', async () => {
+    const { small, run } = await one({ plan, changes: [change('build', 'succeeded')] })
+    small.note(`missing ${run.id} check 1`)
+    expect(await judge(small)).toEqual([])
+  })
+})
+
+describe('migrations', () => {
+  it.each<[string, string[], string]>([
+    ['went up and down by turns', ['up 7 1-2', 'up 8 3-4', 'down 8 5-6', 'up 8 7-8', 'down 8 9-10', 'down 7 11-12'], ''],
+    ['went up twice', ['up 7 1-2', 'up 7 3-4'], 'up (3 to 4) came after up (1 to 2), and nothing was cut short'],
+    ['went down and had never gone up', ['down 7 1-2'], 'down (1 to 2) came after nothing'],
+    ['was still going on when another began', ['up 7 1-4', 'up 8 3-5'], 'up (1 to 4) was still going on when up of 8 began at 3'],
+    ['never ended', ['up 7 1-'], 'up (1 to …) never ended, and nothing cut it short'],
+  ])('one that %s', async (_, ran, facts) => {
+    const { small } = await one()
+    for (const line of ran) {
+      const [, what = '', version = '', from = '', until = ''] = /^(\w+) (\w+) (\d+)-(\d*)$/.exec(line) ?? []
+      const lines = [`${what} begin red ${version} ${from}`, ...(until === '' ? [] : [`${what} end red ${version} ${until}`])]
+      noteMigrations(small, ran.length === 2 && facts.includes('still') ? [] : lines)
+    }
+    if (facts.includes('still'))
+      noteMigrations(small, ['up begin red 7 1', 'up begin red 8 3', 'up end red 7 4', 'up end red 8 5'])
+    const finding = await effectsAreSingle(await remember(small))
+    expect(linesOf(finding.violations).join()).toContain(facts)
+    if (facts === '') expect([finding.violations, finding.looked['I4 migrations']]).toEqual([[], 6])
+    const isOverlap = facts.includes('still')
+    small.ledger.faults.push({ at: 1, name: 'kill keeper', healedAt: 2 })
+    expect((await judge(small)).length).toBe(isOverlap ? 1 : 0)
+  })
+
+  it('a line that none writes', async () => {
+    const { small } = await one()
+    noteMigrations(small, ['up begin'])
+    expect(await judge(small)).toEqual(['I4 the notes of migrations: a line that none writes whole: "up begin"'])
+  })
+})
+
+function noteMigrations({ world }: SmallWorld, lines: string[]): void {
+  appendFileSync(join(world.notes, 'migrations'), lines.map((line) => `${line}\n`).join(''))
+}
 
 describe('undos', () => {
   it('one that was run, even twice, is right', async () => {

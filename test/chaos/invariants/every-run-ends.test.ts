@@ -34,7 +34,7 @@ describe('nothing to say of', () => {
     await small.store.runs.finish(run.id, { status: 'rollback_blocked', at: 1 }, [])
     small.executions.push(execution(`run/${run.id}`, { status: 'TERMINATED' }))
     small.executions.push(execution(`recovery/${run.id}`, { status: 'RUNNING' }))
-    small.ledger.faults.push({ at: 1, name: 'terminate run' })
+    small.ledger.faults.push({ at: 1, name: 'terminate run', about: `run/${run.id}` })
     expect(await judge(small, 5 * minute)).toEqual([])
   })
 
@@ -85,6 +85,30 @@ describe('says that', () => {
       'I2 workflow environment/production: its workflow task is tried for the 9th time',
       'I2 workflow run/0a0a0a0a-0000-4000-8000-000000000000: the store has no such run',
     ])
+  })
+
+  it('a workflow was ended from outside that is not the one that a fault ended', async () => {
+    const { small, run } = await worldWith('succeeded', 'TERMINATED')
+    small.ledger.faults.push({ at: 1, name: 'terminate environment', about: 'environment/production' })
+    expect(await judge(small)).toEqual([`I2 workflow run/${run.id}: is TERMINATED`])
+    small.ledger.faults.push({ at: 1, name: 'terminate run', about: `run/${run.id}` })
+    expect(await judge(small)).toEqual([])
+  })
+
+  it('a workflow was ended from outside more often than by faults', async () => {
+    const { small } = await worldWith('succeeded')
+    for (const status of ['TERMINATED', 'CANCELLED', 'RUNNING'])
+      small.executions.push(execution('environment/production', { status }))
+    small.ledger.faults.push({ at: 1, name: 'terminate environment', about: 'environment/production' })
+    expect(await judge(small)).toEqual(['I2 workflow environment/production: is TERMINATED, CANCELLED, and was ended 1 times'])
+  })
+
+  it('a run is recovered that nobody has ended', async () => {
+    const { small, run } = await worldWith('succeeded')
+    small.executions.push(execution(`recovery/${run.id}/retry-1`))
+    expect(await judge(small)).toEqual([`I2 workflow recovery/${run.id}/retry-1: recovers a run whose workflow nobody had ended`])
+    small.ledger.faults.push({ at: 1, name: 'terminate run', about: `run/${run.id}/retry-1` })
+    expect(await judge(small)).toEqual([])
   })
 
   it.each(['FAILED', 'TIMED_OUT', 'TERMINATED', 'CANCELLED'])('a workflow is %s, which nobody has asked for', async (status) => {

@@ -2,17 +2,23 @@
 import { isEndedRun } from '../../../src/domain/run.ts'
 import { groupBy } from '../collections.ts'
 import { createFinding, type Finding } from '../finding.ts'
+import { timesEnded, wasRunEnded } from '../interruptions.ts'
 import type { Memory, RunMemory } from '../memory.ts'
 import { isOpen, runIdOf, type Execution } from '../temporal-view.ts'
 
 /** How long a run that goes on may be without a workflow: so long is it on its way from one to the next. */
 const graceMs = 60_000
+/** By a request to Temporal, and by none of ours. */
+const endedFromOutside: readonly string[] = ['TERMINATED', 'CANCELLED']
 
 export function everyRunEnds({ runs, executions, ledger, now }: Memory): Finding {
   const finding = createFinding('I2')
   const workflows = groupBy(executions, (execution) => runIdOf(execution) ?? '')
   const known = new Set(runs.map(({ run }) => run.id))
-  const wasTerminated = ledger.faults.some(({ name }) => name.includes('terminate'))
+  const ended = groupBy(
+    executions.filter(({ status }) => endedFromOutside.includes(status)),
+    ({ workflowId }) => workflowId,
+  )
 
   for (const one of runs) {
     finding.look('runs')
@@ -21,6 +27,15 @@ export function everyRunEnds({ runs, executions, ledger, now }: Memory): Finding
   for (const execution of executions) {
     finding.look('workflows')
     checkWorkflow(execution)
+  }
+  for (const [workflowId, all] of ended) {
+    const times = timesEnded(ledger, workflowId)
+    if (all.length <= times) continue
+    const statuses = all.map(({ status }) => status).join(', ')
+    finding.blame(
+      `workflow ${workflowId}`,
+      times === 0 ? `is ${statuses}` : `is ${statuses}, and was ended ${String(times)} times`,
+    )
   }
   return finding
 
@@ -55,7 +70,11 @@ export function everyRunEnds({ runs, executions, ledger, now }: Memory): Finding
     if (execution.stuck !== undefined) finding.blame(about, execution.stuck)
     // A run always completes, with its end as result; an environment has no end.
     const isEndedBadly = ['FAILED', 'TIMED_OUT'].includes(execution.status)
-    const isEndedByNobody = ['TERMINATED', 'CANCELLED'].includes(execution.status) && !wasTerminated
-    if (isEndedBadly || isEndedByNobody) finding.blame(about, `is ${execution.status}`)
+    if (isEndedBadly) finding.blame(about, `is ${execution.status}`)
+    // One takes the place of a workflow of its run that was ended inside Temporal, or of another one that was.
+    const isRecovery = execution.workflowId.startsWith('recovery/')
+    if (isRecovery && runId !== undefined && !wasRunEnded(ledger, runId)) {
+      finding.blame(about, 'recovers a run whose workflow nobody had ended')
+    }
   }
 }

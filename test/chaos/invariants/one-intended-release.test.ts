@@ -9,7 +9,9 @@ import type { RunEnd } from '../../../src/domain/run.ts'
 import type { EnvironmentRecord } from '../../../src/embedded/keeper/keeper-state.ts'
 import type { Run } from '../../../src/store/store.ts'
 import { makeReleaseRef } from '../../contracts/store/samples.ts'
-import type { EnvironmentMemory } from '../memory.ts'
+import { planOf } from '../../../src/runner/testing/plan.ts'
+import type { PlanStep } from '../../../src/domain/plan.ts'
+import type { EnvironmentMemory, Memory } from '../memory.ts'
 import { oneIntendedRelease } from './one-intended-release.ts'
 import { linesOf, smallWorlds, type SmallWorld } from './testing.ts'
 
@@ -26,7 +28,7 @@ describe('nothing to say of', () => {
     const { small, memory } = await good()
     const finding = oneIntendedRelease({ ...(await small.remember()), environments: [memory] })
     expect(linesOf(finding.violations)).toEqual([])
-    expect(finding.looked).toEqual({ I3: 3, 'I3 environments': 1, 'I3 deployments': 2 })
+    expect(finding.looked).toEqual({ I3: 3, 'I3 environments': 1, 'I3 deployments': 2, 'I3 migrations': 0 })
   })
 
   it('an environment to which nothing was ever deployed', async () => {
@@ -151,6 +153,145 @@ describe('says that', () => {
     ])
   })
 })
+
+describe('after a block was lifted', () => {
+  it('an older release may serve than the newest kept one, and none that nobody had blocked', async () => {
+    const { small, memory } = await good()
+    const [older, newer] = memory.recorded?.history ?? []
+    const back = withKeeper(withCurrent(memory, older), { active: older?.release.image.digest ?? '', instances: [] })
+    const newest = async () => (await judge(small, back)).filter((line) => line.includes('newest kept'))
+    expect(await newest()).toHaveLength(1)
+    const release = newer?.release.id ?? ''
+    small.ledger.requests.push({ at: 1, kind: 'block', environment: 'elsewhere', release })
+    expect(await newest()).toHaveLength(1)
+    small.ledger.requests.push({ at: 1, kind: 'block', environment: name, release })
+    expect(await newest()).toEqual([])
+  })
+})
+
+describe('migrations', () => {
+  const both = [migrationOf('m1', '7'), migrationOf('m2', '8', 'm1')]
+
+  it('are right where schema, record and release that serves say the same', async () => {
+    const { small, memory } = await good()
+    applied(small, ['7', '8'])
+    expect(await judge(small, withLevel(memory, both, { level: 'm2', served: 'm2' }))).toEqual([])
+    applied(small, ['7'])
+    expect(await judge(small, withLevel(memory, both, { level: 'm1', served: 'm1' }))).toEqual([])
+    // The second `up` of a version finds it applied.
+    const twice = [...both, migrationOf('m3', '8', 'm2')]
+    applied(small, ['7', '8'])
+    expect(await judge(small, withLevel(memory, twice, { level: 'm3', served: 'm3' }))).toEqual([])
+  })
+
+  it.each<[string, string[], { level?: string; served?: string }, string]>([
+    ['that was not taken down', ['7', '8'], { level: 'm1', served: 'm1' }, 'its schema has [7, 8], and the state says [7]'],
+    ['that was not applied', ['7'], { level: 'm2', served: 'm2' }, 'its schema has [7], and the state says [7, 8]'],
+    ['in the wrong order', ['8', '7'], { level: 'm2', served: 'm2' }, 'its schema has [8, 7], and the state says [7, 8]'],
+    ['that what serves needs', ['7'], { level: 'm1', served: 'm2' }, 'release 2 serves on [7, 8], and the state says [7]'],
+    ['that what serves knows nothing of', ['7'], { level: 'm1' }, 'release 2 serves on [], and the state says [7]'],
+  ])('says that there is one %s', async (_, schema, levels, facts) => {
+    const { small, memory } = await good()
+    applied(small, schema)
+    expect(await judge(small, withLevel(memory, both, levels))).toEqual([`I3 environment production: ${facts}`])
+    const release = memory.recorded?.current?.release as ReleaseRef
+    const stuck = withState(withLevel(memory, both, levels), {
+      stuck: [{ requestId: 'r2', release, untouched: false, tries: 1 }],
+    })
+    expect(await judge(small, stuck)).toEqual([])
+  })
+
+  it('says that some are left where nothing serves', async () => {
+    const { small, memory } = await good()
+    applied(small, ['7'])
+    const { recorded, keeper: _keeper, ...rest } = withLevel(memory, both, { level: 'm1' })
+    const { current: _current, ...state } = { ...recorded, history: [] } as EnvironmentState
+    const empty = { ...rest, recorded: state, owner: { said: state }, edge: { said: { status: 503, instance: '' } } }
+    expect(await judge(small, empty)).toEqual(['I3 environment production: nothing serves, and its migrations [7] are applied'])
+  })
+})
+
+describe('what one run has deployed', () => {
+  it.each<[RunEnd, Record<string, Served['status'] | undefined>, string]>([
+    ['succeeded', { east: 'kept', west: 'kept' }, ''],
+    ['rolled_back', { east: 'undone', west: undefined }, ''],
+    ['failed', { east: 'undone', west: 'undone' }, ''],
+    ['rollback_failed', { east: 'provisional', west: 'undone' }, ''],
+    ['succeeded', { east: 'kept', west: 'undone' }, 'its run succeeded, and its release is kept in east, undone in west'],
+    ['succeeded', { east: 'kept', west: undefined }, 'its run succeeded, and its release is kept in east, not deployed in west'],
+    [
+      'rolled_back',
+      { east: 'kept', west: 'undone' },
+      'its run ended rolled_back, and its release is kept in east, undone in west',
+    ],
+    [
+      'cancelled',
+      { east: 'undone', west: 'provisional' },
+      'its run ended cancelled, and its release is undone in east, provisional in west',
+    ],
+  ])('ended %s, with %j', async (end, statuses, facts) => {
+    const { small, memory, run } = await groupOf(end, statuses)
+    const finding = oneIntendedRelease(memory)
+    const about = `I3 run ${run.id}, step ship`
+    expect(linesOf(finding.violations).filter((line) => line.startsWith('I3 run'))).toEqual(
+      facts === '' ? [] : [`${about}: ${facts}`],
+    )
+    expect(finding.looked['I3 groups']).toBe(1)
+    await small.store.close()
+  })
+
+  it('is what its newest attempt did, and not what a person did with the release', async () => {
+    const { memory, run } = await groupOf('rolled_back', { east: 'undone', west: 'undone' })
+    const [east] = memory.environments
+    const mine = east?.recorded?.history[0]
+    if (mine !== undefined) east?.recorded?.history.push({ ...mine, requestId: 'a-person', status: 'kept' })
+    expect(linesOf(oneIntendedRelease(memory).violations).filter((line) => line.includes(`run ${run.id}, step`))).toEqual([])
+  })
+})
+
+/** A run with a group of two environments, and what has become of its release in each. */
+async function groupOf(end: RunEnd, statuses: Record<string, Served['status'] | undefined>) {
+  const small = await openWorld()
+  const [run] = await small.deliver()
+  if (run === undefined) throw new Error('no run')
+  const names = Object.keys(statuses)
+  const deploy = { environments: names, strategy: 'blue_green' as const, health: {}, bakeMs: 0 }
+  const rest = { needs: [], env: {}, timeoutMs: 1_000, retry: { max: 0, on: [], exitCodes: [], backoffMs: 0 } }
+  const step: PlanStep = { id: 'ship', kind: 'deploy', deploy, ...rest }
+  await small.carryOut(run, { plan: planOf([step]), end, silent: true })
+  const release = makeReleaseRef(run, 1)
+  const environments = names.map((environment): EnvironmentMemory => {
+    const status = statuses[environment]
+    const served = { release, deploymentId: 'd1', requestId: `${run.id}/ship/${environment}/1`, at: 1 }
+    const recorded = { ...emptyEnvironment(environment, 1), history: status === undefined ? [] : [{ ...served, status }] }
+    return { name: environment, fence: 1, deployments: [], recorded, owner: { said: recorded }, edge: { silent: 'nobody' } }
+  })
+  const memory: Memory = { ...(await small.remember()), environments }
+  return { small, memory, run }
+}
+
+function migrationOf(id: string, version: string, on?: string): NonNullable<EnvironmentState['migrations']>[number] {
+  const command = (what: string) => ['node', '/app/migrate.cjs', what, version, '/notes']
+  const release = { id: 'x', number: 1 } as ReleaseRef
+  const rest = { release, requestId: id, timeoutMs: 1_000, ...(on === undefined ? {} : { on }) }
+  return { id, up: command('up'), down: command('down'), ...rest }
+}
+
+function applied({ world }: SmallWorld, versions: string[]): void {
+  writeFileSync(join(world.notes, `schema.${name}`), versions.map((version) => `${version}\n`).join(''))
+}
+
+function withLevel(
+  memory: EnvironmentMemory,
+  migrations: EnvironmentState['migrations'],
+  { level, served }: { level?: string; served?: string },
+): EnvironmentMemory {
+  const history = (memory.recorded?.history ?? []).map((entry) => ({
+    ...entry,
+    ...(served === undefined ? {} : { level: served }),
+  }))
+  return withState(memory, { history, migrations, ...(level === undefined ? {} : { level }) })
+}
 
 async function judge(small: SmallWorld, memory: EnvironmentMemory): Promise<string[]> {
   return linesOf(oneIntendedRelease({ ...(await small.remember()), environments: [memory] }).violations)

@@ -1,13 +1,19 @@
-/** I3: one deployment at a time in each environment, and it serves what its state says: a release that no failed run has left there. */
+/**
+ * I3: one deployment at a time in each environment, and it serves what its state says: a release that no failed run has left there, on
+ * the data that it needs. What one run has deployed is kept or taken back together.
+ */
 import type { Deployment, EnvironmentState } from '../../../src/domain/environment.ts'
+import type { Ledger } from '../evidence.ts'
 import { createFinding, type Finding } from '../finding.ts'
 import type { EnvironmentMemory, Memory } from '../memory.ts'
+import { checkKept, takenBack } from './releases/kept.ts'
+import { checkLevels } from './releases/levels.ts'
 
-/** Ends of a run after which its release must not serve. `rollback_failed` and `rollback_blocked` say that it may. */
-const takenBack: readonly string[] = ['failed', 'errored', 'cancelled', 'rolled_back']
+/** They say that it may serve. */
 const notTakenBack: readonly string[] = ['rollback_failed', 'rollback_blocked']
 
-export function oneIntendedRelease({ environments, runs }: Memory): Finding {
+export function oneIntendedRelease(memory: Memory): Finding {
+  const { environments, runs, schemas, ledger } = memory
   const finding = createFinding('I3')
   const statuses = new Map<string, string>(runs.map(({ run }) => [run.id, run.status]))
   for (const environment of environments) {
@@ -16,8 +22,13 @@ export function oneIntendedRelease({ environments, runs }: Memory): Finding {
     const blame = (facts: string) => finding.blame(`environment ${environment.name}`, facts)
     checkTurns(environment, blame)
     checkServing(environment, blame)
-    if (environment.recorded !== undefined) checkIntended(environment, environment.recorded, blame)
+    const { recorded } = environment
+    if (recorded === undefined) continue
+    checkIntended(environment, recorded, blame)
+    finding.look('migrations', recorded.migrations?.length ?? 0)
+    checkLevels(recorded, schemas, blame)
   }
+  checkKept(memory, finding)
   return finding
 
   function checkIntended(environment: EnvironmentMemory, state: EnvironmentState, blame: Blame): void {
@@ -31,7 +42,7 @@ export function oneIntendedRelease({ environments, runs }: Memory): Finding {
     if (status !== undefined && notTakenBack.includes(status)) return
     if ((state.stuck ?? []).length > 0) return
     const kept = newestKept(state)
-    if (kept?.deploymentId !== current?.deploymentId) {
+    if (kept?.deploymentId !== current?.deploymentId && !isOnlyNewerOnceBlocked(state, blockedOnce(ledger, state))) {
       const newest =
         kept === undefined ? 'none is kept' : `the newest kept one is ${String(kept.release.number)} (${kept.deploymentId})`
       blame(`${nameOf(current)} is current, and ${newest}`)
@@ -87,6 +98,22 @@ function newestKept({ history, current, blocked = [] }: EnvironmentState): Envir
   const mayServe = ({ deploymentId, release: { id, image } }: EnvironmentState['history'][number]) =>
     !byRun.has(id) && (deploymentId === current?.deploymentId || (!byPerson.has(id) && !byPerson.has(image.digest)))
   return history.filter((served) => served.status === 'kept' && mayServe(served)).at(-1)
+}
+
+/** Releases that a person had blocked there, whether they are blocked still or not. */
+function blockedOnce({ requests, unanswered }: Ledger, { name, blocked = [] }: EnvironmentState): Set<string> {
+  const asked = [...requests, ...unanswered].filter(({ kind, environment }) => kind === 'block' && environment === name)
+  return new Set([...blocked.map(({ release }) => release.id), ...asked.flatMap(({ release }) => release ?? [])])
+}
+
+/** What serves is a kept one, and each that was kept after it was blocked when the environment went back: lifting a block brings nothing back. */
+function isOnlyNewerOnceBlocked({ history, current }: EnvironmentState, once: ReadonlySet<string>): boolean {
+  const kept = history.filter(({ status }) => status === 'kept')
+  const at = kept.findLastIndex(({ deploymentId }) => deploymentId === current?.deploymentId)
+  const blockedDigests = new Set(kept.filter(({ release }) => once.has(release.id)).map(({ release }) => release.image.digest))
+  return (
+    (at !== -1 || current === undefined) && kept.slice(at + 1).every(({ release }) => blockedDigests.has(release.image.digest))
+  )
 }
 
 function nameOf(current: EnvironmentState['current']): string {

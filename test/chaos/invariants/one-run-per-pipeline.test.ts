@@ -45,7 +45,7 @@ describe('nothing to say of', () => {
     const [first] = await small.deliver({ pipelines: ['one'] })
     await small.store.runs.finish(String(first?.id), { status: 'errored', at: 1 }, [])
     expect((await judge(small)).join()).toContain('its pipelines are [one], its runs')
-    small.ledger.faults.push({ at: 1, name: 'terminate run' })
+    small.ledger.faults.push({ at: 1, name: 'terminate run', about: `run/${String(first?.id)}` })
     expect(await judge(small)).toEqual([])
     small.ledger.posts[0]?.pipelines.push('two')
     expect((await judge(small)).join()).toContain('its pipelines are [one, two], its runs')
@@ -64,6 +64,45 @@ describe('nothing to say of', () => {
     await small.deliver({ branch: 'main', sha: sha('a') })
     for (const run of (await small.store.runs.list({})).items) await small.carryOut(run)
     expect(await judge(small)).toEqual([])
+  })
+})
+
+describe('a run that goes on after its end', () => {
+  async function retriedWorld() {
+    const small = await openWorld()
+    const [first] = await small.deliver()
+    if (first === undefined) throw new Error('no run')
+    await small.carryOut(first, { end: 'failed' })
+    const run = await small.goOn(first)
+    await small.carryOut(run)
+    return { small, run }
+  }
+
+  it('is the same run, once for each time that it was asked for', async () => {
+    const { small, run } = await retriedWorld()
+    expect(await judge(small)).toEqual([])
+    const finding = oneRunPerPipeline(await small.remember())
+    expect(finding.looked['I1 rounds']).toBe(1)
+    small.ledger.requests.push({ at: 1, kind: 'resume', runId: run.id })
+    expect((await judge(small)).join()).toContain('went on 1 times after an end, and was asked to 2 times')
+  })
+
+  it('may have been asked to without an answer', async () => {
+    const { small } = await retriedWorld()
+    small.ledger.unanswered.push(...small.ledger.requests.splice(0))
+    expect(await judge(small)).toEqual([])
+    small.ledger.unanswered.pop()
+    expect((await judge(small)).join()).toContain('went on 1 times after an end, and was asked to 0 times')
+  })
+
+  it('has a workflow of each round, unless that was cancelled before', async () => {
+    const { small, run } = await retriedWorld()
+    const [begun] = small.executions.splice(0)
+    expect((await judge(small)).join()).toContain('its workflows are none')
+    small.ledger.requests.push({ at: 1, kind: 'cancel', runId: run.id })
+    expect(await judge(small)).toEqual([])
+    if (begun !== undefined) small.executions.push(begun, { ...begun, workflowId: `run/${run.id}/retry-2` })
+    expect((await judge(small)).join()).toContain(`its workflows are run/${run.id}/retry-1, run/${run.id}/retry-2`)
   })
 })
 

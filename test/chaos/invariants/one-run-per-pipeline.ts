@@ -1,13 +1,15 @@
 /** I1: each accepted delivery has exactly one run for each pipeline it matches, or one `skipped`; no run is without a trigger. */
 import type { Delivery } from '../../../src/domain/delivery.ts'
 import { groupBy } from '../collections.ts'
-import type { Ledger, Post } from '../evidence.ts'
+import type { Ledger, Post, Request } from '../evidence.ts'
 import { createFinding, type Finding } from '../finding.ts'
+import { wasRunEnded } from '../interruptions.ts'
 import type { Memory, RunMemory } from '../memory.ts'
+import { runIdOf } from '../temporal-view.ts'
 
 export function oneRunPerPipeline(memory: Memory): Finding {
   const finding = createFinding('I1')
-  const { deliveries, runs, ledger } = memory
+  const { deliveries, runs, ledger, executions } = memory
   const posts = groupBy(ledger.posts, ({ deliveryId }) => deliveryId)
   const rows = new Map(deliveries.map((delivery) => [delivery.deliveryId, delivery]))
   /** Those that one trigger has made share its place in the sequence. */
@@ -25,6 +27,7 @@ export function oneRunPerPipeline(memory: Memory): Finding {
   }
   for (const run of runs) {
     finding.look('runs')
+    checkRounds(run)
     if (!claimed.has(run.run.id)) checkUnclaimed(run)
   }
   return finding
@@ -65,6 +68,26 @@ export function oneRunPerPipeline(memory: Memory): Finding {
     const mayLack = isCut && first.run.status === 'cancelled'
     if (isRight && (group.length === pipelines.length || (mayLack && group.length < pipelines.length))) return
     finding.blame(about, `its pipelines are [${pipelines.join(', ')}], its runs ${runsTold}`)
+  }
+
+  /** A run that a person goes on with is the same run, once for each time that it was asked for. */
+  function checkRounds(one: RunMemory): void {
+    const { run } = one
+    const isOfIt = ({ kind, runId }: Request) => kind === 'resume' && runId === run.id
+    const asked = ledger.requests.filter(isOfIt).length
+    const perhaps = ledger.unanswered.filter(isOfIt).length
+    if (asked + perhaps + run.round === 0) return
+    finding.look('rounds', run.round)
+    const facts = `went on ${String(run.round)} times after an end, and was asked to ${String(asked)} times`
+    const others = perhaps === 0 ? '' : `, ${String(perhaps)} more without an answer`
+    if (run.round < asked || run.round > asked + perhaps) finding.blame(`run ${tell(one)}`, `${facts}${others}`)
+    const begun = executions.filter((execution) => runIdOf(execution) === run.id && execution.workflowId.includes('/retry-'))
+    const workflows = new Set(begun.filter(({ type }) => type === 'run').map(({ workflowId }) => workflowId))
+    // A round that was cancelled before it was started has no workflow.
+    const cancels = [...ledger.requests, ...ledger.unanswered].filter(({ kind, runId }) => kind === 'cancel' && runId === run.id)
+    if (workflows.size > run.round || workflows.size + cancels.length < run.round) {
+      finding.blame(`run ${tell(one)}`, `${facts}; its workflows are ${[...workflows].toSorted().join(', ') || 'none'}`)
+    }
   }
 
   function checkUnclaimed(one: RunMemory): void {
@@ -113,9 +136,9 @@ function nameOf({ run }: RunMemory): string[] {
 }
 
 /** Cancelled, or ended inside Temporal by a fault, before it was compiled. */
-function wasCutBefore({ run, events }: RunMemory, { faults }: Ledger): boolean {
+function wasCutBefore({ run, events }: RunMemory, ledger: Ledger): boolean {
   if (events.some(({ body }) => body.type === 'planned')) return false
-  return run.status === 'cancelled' || (run.status === 'errored' && faults.some(({ name }) => name.includes('terminate')))
+  return run.status === 'cancelled' || (run.status === 'errored' && wasRunEnded(ledger, run.id))
 }
 
 function tell(one: RunMemory): string {

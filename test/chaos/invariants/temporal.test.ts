@@ -84,7 +84,7 @@ it('says nothing of a world in which everything is right, and how much it looked
   const { small, run } = await ended()
   const handle = await start('run', `run/${run.id}`, { run })
   await handle.terminate('a fault')
-  small.ledger.faults.push({ at: 1, name: 'terminate run' })
+  small.ledger.faults.push({ at: 1, name: 'terminate run', about: `run/${run.id}` })
   small.world.environments = [{ name: 'production', url: 'http://127.0.0.1:1' }]
   const verdict = await check(small.world, small.ledger)
   expect(linesOf(verdict.violations)).toEqual([])
@@ -99,9 +99,11 @@ it('says nothing of a world in which everything is right, and how much it looked
     'I8',
   ])
   expect(verdict.counts).toEqual({
+    'deliveries in all': 1,
     'effects begin': 1,
     'effects commit status success': 1,
     'effects end': 1,
+    'runs in all': 1,
     'runs succeeded': 1,
   })
 })

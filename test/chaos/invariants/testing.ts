@@ -30,7 +30,9 @@ export interface SmallWorld {
   deliver(spec?: Partial<Delivered>): Promise<Run[]>
   /** From its start to its end, with notes and logs as they should be. */
   carryOut(run: Run, spec?: Partial<CarriedOut>): Promise<void>
-  /** Further events of a run. */
+  /** An ended run goes on, as a person asked for: the run in its next round. */
+  goOn(run: Run, input?: { from?: string; asked?: boolean }): Promise<Run>
+  /** Further events of a run, in its round. */
   tell(run: Run, bodies: RunEventBody[]): Promise<void>
   note(...lines: string[]): void
   writeLog(key: Partial<LogKey> & { runId: string }, text: string, input?: { final?: boolean }): Promise<void>
@@ -138,14 +140,23 @@ function createSmallWorld(world: World): SmallWorld {
         ...undo.map((item) => ({ type: 'undo' as const, item })),
       ])
       if (!silent) await leaveTraces(run, changes)
-      if (end !== 'open') await store.runs.finish(run.id, { status: end, at: Date.now() }, [])
+      if (end !== 'open') await store.runs.finish(run.id, { status: end, at: Date.now(), round: run.round }, [])
+    },
+    async goOn(run, { from, asked = true } = {}) {
+      const what = { ...(from === undefined ? {} : { from }) }
+      if (asked) ledger.requests.push({ at: Date.now(), kind: 'resume', runId: run.id, ...what })
+      const actor = { id: 'token:a', name: 'a' }
+      const resumed = await store.runs.resume({ runId: run.id, ...what, actor, key: randomUUID() })
+      small.executions.push(execution(`run/${run.id}/retry-${String(resumed.round)}`))
+      return resumed
     },
     async tell(run, bodies) {
-      const n = told.get(run.id) ?? 0
-      told.set(run.id, n + bodies.length)
+      const source = `${run.id}/${String(run.round)}`
+      const n = told.get(source) ?? 0
+      told.set(source, n + bodies.length)
       await store.runs.record(
         run.id,
-        bodies.map((body, index) => ({ source: 'run', epoch: 0, n: n + index, at: Date.now(), body })),
+        bodies.map((body, index) => ({ source: 'run', epoch: run.round, n: n + index, at: Date.now(), body })),
       )
     },
     note: (...lines) => appendFileSync(join(world.notes, 'effects'), lines.map((line) => `${line}\n`).join('')),

@@ -22,10 +22,22 @@ it('an image that the registry holds, under the tag of its commit', async () => 
 
 it('says that the registry does not hold an image', async () => {
   const { small, run } = await worldOf('gone')
+  await push(await registryNow(), 'gone', ['another'], manifestOf('other'))
   expect(await judge(small)).toEqual([
     `I4 run ${run}, image of build: the registry does not hold gone@${digestOf(manifestOf('gone'))}: 404`,
-    `I4 run ${run}, image of build: nobody pushed gone, by the registry's log`,
+    `I4 run ${run}, image of build: nobody pushed gone@${digestOf(manifestOf('gone'))}, by the registry's log`,
   ])
+})
+
+it('says that one was pushed more often than a step began to, unless the registry was broken then', async () => {
+  const { small, registry } = await worldOf('twice')
+  const digest = digestOf(manifestOf('twice'))
+  await push(registry, 'twice', [digest])
+  expect(await judge(small)).toEqual([])
+  await push(registry, 'twice', [digest])
+  expect((await judge(small)).join()).toContain(`twice@${digest} was pushed 2 times, and a step began to 1 times`)
+  small.ledger.faults.push({ at: Date.now() - 5_000, name: 'reply to a push lost', healedAt: Date.now() + 5_000 })
+  expect(await judge(small)).toEqual([])
 })
 
 it('says that the tag of a commit names an image that no step of it made', async () => {
@@ -37,7 +49,7 @@ it('says that the tag of a commit names an image that no step of it made', async
 
 /** With one run, whose step `build` says that it pushed this image. */
 async function worldOf(name: string) {
-  const registry = await (started ??= startRegistry({ auth: { username: 'belay', password: 'a password' } }))
+  const registry = await registryNow()
   const small = await openWorld({ registry })
   const [run] = await small.deliver()
   if (run === undefined) throw new Error('no run')
@@ -47,6 +59,10 @@ async function worldOf(name: string) {
     changes: [change('build', 'succeeded', { result: { image } })],
   })
   return { small, registry, commit: run.trigger.sha, run: run.id }
+}
+
+function registryNow(): Promise<RunningRegistry> {
+  return (started ??= startRegistry({ auth: { username: 'belay', password: 'a password' } }))
 }
 
 async function judge(small: SmallWorld): Promise<string[]> {
