@@ -100,15 +100,16 @@ export function createPersons(input: { world: ChaosWorld; ledger: Ledger; signal
   }
 
   async function rollback({ environment, server }: Planned<'rollback' | 'deploy'>): Promise<void> {
-    await ask(server, { kind: 'rollback', environment }, (client, key) =>
-      client.rollback(environment, { reason: 'chaos' }, key),
-    )
+    await ask(server, { kind: 'rollback', environment }, (client, key) => client.rollback(environment, { reason: 'chaos' }, key))
   }
 
   /** A release that the environment has kept. */
   async function deploy({ environment, pick, server }: Planned<'rollback' | 'deploy'>): Promise<void> {
     const state = await stateOf(environment)
-    const release = pickOf((state?.history ?? []).filter(({ status }) => status === 'kept'), pick)?.release
+    const release = pickOf(
+      (state?.history ?? []).filter(({ status }) => status === 'kept'),
+      pick,
+    )?.release
     if (release === undefined) return refuse('deploy: nothing was kept yet')
     await ask(server, { kind: 'deploy', environment }, (client, key) =>
       client.deploy(environment, { release: String(release.number), project: world.project, reason: 'chaos' }, key),

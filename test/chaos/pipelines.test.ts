@@ -25,8 +25,10 @@ describe('a pipeline that is pushed', () => {
       for (const some of [[], ...traits.map((trait) => [trait]), traits]) {
         const { steps, finally: last } = planOf({ ...plain, fate, traits: some, ...(atOnce === undefined ? {} : { atOnce }) })
         const deploys = steps.flatMap((step) => (step.kind === 'deploy' ? [step.deploy] : []))
-        expect(deploys.map(({ environments }) => environments?.length)).toEqual(atOnce === undefined ? [undefined, undefined] : [2])
-        expect(deploys.every(({ migrate }) => (migrate !== undefined) === some.includes('migrates'))).toBe(true)
+        expect(deploys.map(({ environments }) => environments?.length)).toEqual(
+          atOnce === undefined ? [undefined, undefined] : [2],
+        )
+        expect(deploys.every((deploy) => (deploy.migrate !== undefined) === some.includes('migrates'))).toBe(true)
         expect(last.map(({ id }) => id)).toEqual(some.includes('finally') ? ['tell'] : [])
       }
     },
@@ -73,6 +75,9 @@ function migrate([file = '', program = '', ...args]: string[]): void {
   const image = join(notes, 'image')
   mkdirSync(image, { recursive: true })
   writeFileSync(join(image, 'migrate.cjs'), filesOf(plain, { version: '7', notes })['migrate.cjs'] ?? '')
-  execFileSync(file, [program.replace('/app', image), ...args], { env: { ...process.env, BELAY_COMMAND: 'red' }, stdio: 'ignore' })
+  execFileSync(file, [program.replace('/app', image), ...args], {
+    env: { ...process.env, BELAY_COMMAND: 'red' },
+    stdio: 'ignore',
+  })
   expect(readFileSync(join(notes, 'migrations'), 'utf8')).toContain('begin red')
 }

@@ -41,9 +41,7 @@ export type PlannedFault =
   | { family: 'sick'; environment: EnvironmentName; forMs: number; push: PlannedPush }
 
 export type Planned =
-  | ({ at: number; do: 'push' } & PlannedPush)
-  | PlannedPerson
-  | { at: number; do: 'fault'; fault: PlannedFault }
+  ({ at: number; do: 'push' } & PlannedPush) | PlannedPerson | { at: number; do: 'fault'; fault: PlannedFault }
 
 /** `pick`: which of those that there are then. */
 export type PlannedPerson = { at: number; pick: number; server: ServerName } & (
@@ -71,8 +69,15 @@ export interface ScheduleOptions {
 }
 
 /** ms between two of a kind, from and below. */
-const every = { push: [2_500, 5_000], fault: [3_500, 5_500], cancel: [18_000, 34_000], rollback: [8_000, 16_000],
-  retry: [10_000, 20_000], freeze: [20_000, 40_000], block: [20_000, 40_000] } as const
+const every = {
+  push: [2_500, 5_000],
+  fault: [3_500, 5_500],
+  cancel: [18_000, 34_000],
+  rollback: [8_000, 16_000],
+  retry: [10_000, 20_000],
+  freeze: [20_000, 40_000],
+  block: [20_000, 40_000],
+} as const
 
 const fateWeights: Record<Fate, number> = { good: 34, late: 26, deaf: 10, sick: 10, dead: 10, broken: 5, stuck: 5 }
 const weights: Record<FaultFamily, number> = {
