@@ -117,12 +117,25 @@ function printPlan(io: Io, plan: Plan, explanation: PlanExplanation): void {
       ]),
     )
   }
-  heading('undo stack: what a failure after all of it takes back, in this order')
+  heading('undo stack: what is taken back, in this order, if the run fails, errors, times out or is cancelled')
   if (explanation.undo.length === 0) io.out('  nothing\n')
   printTable(
     io,
-    explanation.undo.map(({ step, does }) => [`  ${step}`, printable(does)]),
+    explanation.undo.map(({ step, does, until }) => [
+      `  ${step}`,
+      `${printable(does)}${until === undefined ? '' : `; not any more once ${until.join(' or ')} has succeeded`}`,
+    ]),
   )
+  if (explanation.settles.length > 0) {
+    heading('settling points: what is not taken back any more once they have succeeded')
+    printTable(
+      io,
+      explanation.settles.map(({ step, discharges }) => [
+        `  ${step}`,
+        discharges.length === 0 ? 'nothing is owed before it' : discharges.join(', '),
+      ]),
+    )
+  }
   if (explanation.skipped.length > 0) {
     heading('skipped')
     printTable(

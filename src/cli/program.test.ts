@@ -158,6 +158,24 @@ describe('plan', () => {
     expect(out).toMatch(/finally\n {2}tell {2}on always/)
   })
 
+  test('says on which ends something is taken back, and what settles it', async () => {
+    const text = 'steps:\n  a: { commands: [x], undo: { commands: [y] } }\n  b: { commands: [x], settle: true }\n'
+    await writeFile(join(cwd, '.belay.yml'), `${text}  c: { commands: [x], settle: true }\n`)
+    const { out } = await belay(['plan', '--branch', 'main'])
+    expect(out).toContain(
+      'if the run fails, errors, times out or is cancelled\n  a  runs `y` (up to 5 times); not any more once b has succeeded\n',
+    )
+    expect(out).toMatch(/settling points.*\n {2}b {2}a\n {2}c {2}a\n/)
+    const { plans } = JSON.parse((await belay(['plan', '--json', '-b', 'main'])).out) as { plans: { explanation: unknown }[] }
+    expect(plans[0]?.explanation).toMatchObject({
+      undo: [{ step: 'a', on: ['failed', 'errored', 'timed_out', 'cancelled'], until: ['b'] }],
+      settles: [
+        { step: 'b', discharges: ['a'] },
+        { step: 'c', discharges: ['a'] },
+      ],
+    })
+  })
+
   test('a branch that the pipeline is not for is said, and is good', async () => {
     await writeFile(join(cwd, '.belay.yml'), `when: { branch: main }\n${pipeline}`)
     const { code, out } = await belay(['plan', '--branch', 'other'])

@@ -136,6 +136,8 @@ const common = {
   retry: Retry,
   artifacts: z.object({ paths: z.array(z.string()), exclude: z.array(z.string()) }).optional(),
   undo: Undo.optional(),
+  /** Once it has succeeded, what it comes after is not taken back any more: see `settling-points.ts`. */
+  settle: z.literal(true).optional(),
   /** Why compile left this step out (its `when` did not match); it is skipped with this reason. */
   skip: z.string().optional(),
 }

@@ -35,6 +35,7 @@ export function compileStep(input: CompileStepInput): { step: PlanStep } | { pro
     env: {} as Record<string, EnvValue>,
     timeoutMs: spec.timeout ?? defaults.stepTimeoutMs + bakeOf(body) + migrationOf(body),
     retry: retryOf(spec.retry),
+    ...(spec.settle === true ? { settle: true as const } : {}),
     ...(match === true ? {} : { skip: match }),
   }
   switch (body.kind) {

@@ -70,7 +70,8 @@ function orderOf(document: PipelineDocument, sources: readonly StepSource[]): No
 function segmentNode(source: StepSource, node: Node | undefined): SegmentNode {
   const needs = node?.needs ?? []
   if (source.kind !== 'commands' && source.kind !== 'build_image') return { id: source.id, needs, place: 'outside' }
-  const alone = source.kind === 'build_image' || source.spec.undo !== undefined || source.spec.checkpoint === true
+  const { undo, checkpoint, settle } = source.spec
+  const alone = source.kind === 'build_image' || undo !== undefined || checkpoint === true || settle === true
   return { id: source.id, needs, place: alone ? 'alone' : 'shared' }
 }
 

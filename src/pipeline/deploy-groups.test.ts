@@ -27,7 +27,7 @@ describe('a deployment to several environments', () => {
   it('is printed with its pace, and with a way back for each', () => {
     const { deployments, undo } = explainPlan(compileText(deploying('environments: [staging, production], at_once: 1')))
     expect(deployments).toEqual([{ step: 'd', environments: ['staging', 'production'], atOnce: 1 }])
-    expect(undo).toEqual([
+    expect(undo).toMatchObject([
       {
         step: 'd',
         does: 'each of staging, production that was touched goes, the last first, back to its own newest kept release, verified like a deployment',

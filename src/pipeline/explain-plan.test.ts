@@ -4,14 +4,15 @@ import { compileText, onBranch, whole } from './testing.ts'
 
 describe('the explanation of a plan', () => {
   const explained = explainPlan(compileText(whole))
+  const on = ['failed', 'errored', 'timed_out', 'cancelled']
 
   it('puts the steps that may start together into one wave', () => {
     expect(explained.waves).toEqual([['compile', 'scan'], ['unit'], ['image'], ['candidate'], ['register'], ['production']])
   })
   it('lists what is taken back, the last first', () => {
     expect(explained.undo).toEqual([
-      { step: 'production', does: 'production goes back to the newest kept release, verified like a deployment' },
-      { step: 'register', does: 'runs `./unregister.sh` (up to 3 times)' },
+      { step: 'production', does: 'production goes back to the newest kept release, verified like a deployment', on },
+      { step: 'register', does: 'runs `./unregister.sh` (up to 3 times)', on },
     ])
   })
   it('lists releases as they are written, and the ends on which finally runs', () => {

@@ -1,5 +1,6 @@
 import type { Migrate, Plan, PlanStep, Segment } from '../domain/plan.ts'
 import { environmentsOf, owesUndo, paceOf } from '../domain/plan.ts'
+import { stepsUpTo } from '../domain/settling-points.ts'
 import { sortByNeeds } from './graph.ts'
 
 /** What a plan will do, for `belay plan` to print. */
@@ -7,8 +8,13 @@ export interface PlanExplanation {
   /** Steps that may start together, wave after wave; skipped ones are not among them. */
   waves: string[][]
   segments: Segment[]
-  /** What is taken back if the run fails after all of it has begun, in the order in which it would happen. */
-  undo: { step: string; does: string }[]
+  /**
+   * What is taken back if the run ends in one of these ways (`on`), in the order in which it would happen. `until`: not any more once
+   * one of these steps has succeeded, which settles it.
+   */
+  undo: { step: string; does: string; on: readonly string[]; until?: string[] }[]
+  /** Steps with `settle`, and whose undo is discharged once they have succeeded. */
+  settles: { step: string; discharges: string[] }[]
   skipped: { step: string; reason: string }[]
   /** `implied`: the release that a pipeline's only image is, without a step that says so. */
   releases: { step: string; from: string[]; version?: string; implied: boolean }[]
@@ -17,18 +23,26 @@ export interface PlanExplanation {
   finally: { step: string; on: string; skip?: string }[]
 }
 
+/** Approvals will have others. */
+const takenBackOn = ['failed', 'errored', 'timed_out', 'cancelled'] as const
+
 export function explainPlan(plan: Plan): PlanExplanation {
   const skipped = findSkipped(plan)
   const alive = sortByNeeds(plan.steps).filter((step) => !skipped.has(step.id))
   const waves = wavesOf(alive)
   const begun = waves.flat().flatMap((id) => alive.filter((step) => step.id === id))
+  const owing = begun.filter(owesUndo)
+  const points = begun.flatMap(({ id, settle }) => (settle === true ? [{ id, upTo: stepsUpTo(plan, id) }] : []))
   return {
     waves,
     segments: plan.segments,
-    undo: begun
-      .filter(owesUndo)
-      .reverse()
-      .map((step) => ({ step: step.id, does: describeUndo(step) })),
+    undo: owing
+      .toReversed()
+      .map((step) => ({ step: step.id, does: describeUndo(step), on: takenBackOn, ...untilOf(step.id, points) })),
+    settles: points.map(({ id, upTo }) => ({
+      step: id,
+      discharges: owing.map((step) => step.id).filter((step) => upTo.has(step)),
+    })),
     skipped: [...skipped].map(([step, reason]) => ({ step, reason })),
     releases: plan.steps.flatMap((step) => describeRelease(plan, step)),
     deployments: plan.steps.flatMap((step) => (step.kind === 'deploy' ? [describeDeployment(step)] : [])),
@@ -38,6 +52,18 @@ export function explainPlan(plan: Plan): PlanExplanation {
       ...(skip === undefined ? {} : { skip }),
     })),
   }
+}
+
+interface Point {
+  id: string
+  upTo: ReadonlySet<string>
+}
+
+/** The first that settle the step; those that come after one of them have nothing left to settle. */
+function untilOf(step: string, points: readonly Point[]): { until?: string[] } {
+  const settling = points.filter(({ upTo }) => upTo.has(step))
+  const first = settling.filter(({ id, upTo }) => !settling.some((other) => other.id !== id && upTo.has(other.id)))
+  return first.length === 0 ? {} : { until: first.map(({ id }) => id) }
 }
 
 /** Left out by their own `when`, or because what they need is. */

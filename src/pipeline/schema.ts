@@ -195,6 +195,7 @@ export const stepShape = {
   }).optional(),
   undo: undo.optional(),
   checkpoint: yesOrNo.optional(),
+  settle: yesOrNo.optional(),
   commands: lines.optional(),
   script: lines.optional(),
   run: lines.optional(),

@@ -201,13 +201,18 @@ function endOfUndo(environment: string, { status, reason }: Answer): Insisted {
   return { type: 'failed', reason: reason ?? `${environment} could not be taken back` }
 }
 
-/** The run settles: what it deployed is kept. Throws if something does not serve any more: then the run has not settled. */
-export async function keepDeployments(context: RunContext): Promise<void> {
+/**
+ * The run settles: what it deployed is kept, but for what has settled before; with `steps` only what those deployed. Throws if
+ * something does not serve any more: then the run has not settled.
+ */
+export async function keepDeployments(context: RunContext, steps?: ReadonlySet<string>): Promise<void> {
   const runId = context.input.run.id
+  const owed = new Set(context.undo.remains().flatMap(({ status, key }) => (status === 'owed' ? [key] : [])))
   for (const outcome of latestOutcomes(context.outcomes).values()) {
-    if (outcome.status !== 'succeeded') continue
+    if (outcome.status !== 'succeeded' || steps?.has(outcome.step) === false) continue
     for (const { environment, requestId: asked } of outcome.result?.deployments ?? []) {
       const requestId = asked ?? requestIdOf(context, outcome.step, environment, outcome.attempt)
+      if (!owed.has(requestId)) continue
       const message = { type: 'keep' as const, requestId, runId }
       const answer = await context.answers.ask(environment, message, ['kept', 'undone', 'undo_failed', 'withdrawn'])
       if (answer.status === 'kept') continue

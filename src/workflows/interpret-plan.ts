@@ -2,12 +2,14 @@ import { CancellationScope, CancelledFailure, condition } from '@temporalio/work
 import { advance } from '../domain/advance.ts'
 import { BelayError, assertNever } from '../domain/errors.ts'
 import { isRunnerStep, loadStep, type PlanStep, type Segment } from '../domain/plan.ts'
+import { waitsFor } from '../domain/settling-points.ts'
 import { deployStep } from './deploy-step.ts'
 import { releaseStep } from './release-step.ts'
 import type { RunContext } from './run-context.ts'
 import { runSegment } from './run-segment.ts'
+import { findDue, settlePoint } from './settling-points.ts'
 
-/** One thing under way: a segment on a runner, or a single step outside of it. */
+/** One thing under way: a segment on a runner, a single step outside of it, or a step's settling. */
 type Work = { key: string; start(): Promise<void> }
 
 /** Pending activities are dear; more than this wait. */
@@ -19,6 +21,7 @@ const workLimit = 50
  */
 export async function interpretPlan(context: RunContext): Promise<void> {
   const running = new Map<string, Promise<void>>()
+  const notSettled = new Set<string>()
   let changes = 0
   let broken: Error | undefined
 
@@ -35,12 +38,29 @@ export async function interpretPlan(context: RunContext): Promise<void> {
     running.set(work.key, ended)
   }
 
+  /** Also of a run that is being stopped: the step has succeeded. One that could not settle stops the run. */
+  function settle(points: readonly string[]): void {
+    for (const point of points) {
+      const key = `settle ${point}`
+      if (running.has(key) || notSettled.has(point)) continue
+      const start = async (): Promise<void> => {
+        notSettled.add(point)
+        await settlePoint(context, point)
+        notSettled.delete(point)
+      }
+      begin({ key, start })
+    }
+  }
+
   for (;;) {
     const now = Date.now()
     const next = advance(context.plan, context.outcomes, now)
     context.record(next.skipped)
+    const points = findDue(context)
+    settle(points)
     if (broken === undefined && !CancellationScope.current().consideredCancelled) {
-      for (const work of findWork(context, next.ready)) {
+      const ready = next.ready.filter(({ step }) => !waitsFor(context.plan, step, points))
+      for (const work of findWork(context, ready)) {
         if (running.size < workLimit && !running.has(work.key)) begin(work)
       }
     }

@@ -23,6 +23,7 @@ import { readOutcomes, skipRest } from './read-outcomes.ts'
 import { reasonOfCancel, remainsOf, type RunParts } from './remains.ts'
 import { createRunContext, type RunContext } from './run-context.ts'
 import { createUndoStack, type Owed } from './saga.ts'
+import { settleDue } from './settling-points.ts'
 import { undoOfCommands } from './undo-commands.ts'
 import { createWorkspace, type Workspace } from './workspace.ts'
 
@@ -31,7 +32,7 @@ const silenceMs = 20_000
 
 /**
  * Brings a run to its end whose own workflow was ended from outside: waits until what was running is over, then goes on
- * where the run was, with the run's own code. Steps are not carried on with: a run that had not settled is taken back.
+ * where the run was, with the run's own code. Steps are not carried on with: what had not settled is taken back.
  */
 export function recovery(input: RecoveryInput): Promise<RunResult> {
   // Cancelling it means nothing: all of it is owed.
@@ -82,7 +83,12 @@ async function recover(input: RecoveryInput): Promise<RunResult> {
   going.parts = { input: remains.input, context, undo, answers, workspace, closing, cancel: asked }
 
   const { state } = closing
-  if (state.phase === 'working') stopWorking(closing, { read, context, cancel: asked })
+  if (state.phase === 'working') {
+    // It may have been in the middle of it.
+    const notSettled = context === undefined ? undefined : await settleDue(context)
+    stopWorking(closing, { read, context, cancel: asked })
+    if (notSettled !== undefined) state.reason ??= notSettled
+  }
   const isTakenBack = state.phase === 'working' || state.phase === 'unwinding'
   // One that recovers a recovery finds it there already.
   if (isTakenBack && read.from !== 'recovery') state.reason = state.reason === undefined ? note : `${state.reason}; ${note}`

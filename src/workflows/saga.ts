@@ -28,8 +28,8 @@ export interface UndoStack {
   restore(items: readonly { owed: Owed; status: UndoItem['status']; reason?: string | undefined }[]): void
   /** The whole stack as data, oldest first. */
   remains(): OwedUndo[]
-  /** Nothing of this is taken back any more. */
-  discharge(): void
+  /** Nothing of this is taken back any more; with `steps` only what those owe. */
+  discharge(steps?: ReadonlySet<string>): void
   /** Takes one back now, for a step that runs again after it. What fails is still owed, and tried once more at the end. */
   undoFirst(key: string): Promise<Insisted>
   unwind(): Promise<{ ran: boolean; failed: string[] }>
@@ -83,8 +83,10 @@ export function createUndoStack(news: News): UndoStack {
       }
     },
     remains: () => stack.map((entry) => ({ ...itemOf(entry), key: entry.key, how: entry.how })),
-    discharge() {
-      for (const owed of stack) if (owed.status === 'owed') show(owed, 'discharged')
+    discharge(steps) {
+      for (const owed of stack) {
+        if (owed.status === 'owed' && steps?.has(owed.step) !== false) show(owed, 'discharged')
+      }
     },
     undoFirst(key) {
       const owed = stack.findLast((entry) => entry.key === key && entry.status === 'owed')

@@ -24,6 +24,7 @@ export const driveEnvironments = [
   'several',
   'parked',
   'provisional',
+  'settled',
 ] as const
 type DriveEnvironment = (typeof driveEnvironments)[number]
 
@@ -140,6 +141,18 @@ export const deploymentDrives: readonly Drive[] = [
       writeFileSync(go, '')
       await endAs(scenario, id, 'rolled_back')
       return { 'run-kept-and-taken-back': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['run-settled'],
+    async drive({ scenario }) {
+      const after = `  accept: { commands: ["true"], settle: true }
+  announce: { commands: [echo told], undo: { commands: [echo taken back] } }
+  look: { commands: ["false"] }
+`
+      const { id } = await scenario.start(deploying({ version: '1', environment: 'settled', after }))
+      await endAs(scenario, id, 'rolled_back')
+      return { 'run-settled': runWorkflow(id) }
     },
   },
   {

@@ -26,6 +26,7 @@ export const recordedPaths = {
   'run-deploy-retried': { end: 'rolled_back', shows: ['did not become healthy', 'EVENT_TYPE_TIMER_FIRED'] },
   'run-group-taken-back': { end: 'rolled_back', shows: ['/ship/east/1', 'west: the release failed under traffic', '"atOnce":1'] },
   'run-kept-and-taken-back': { end: 'rolled_back', shows: ['undo-what-was-kept', '"kept":true'] },
+  'run-settled': { end: 'rolled_back', shows: ['"settle":true', '"type":"keep"', '"status":"discharged"', '"type":"undo"'] },
   'run-cancelled-in-step': { end: 'cancelled', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED', 'runScript'] },
   'run-cancelled-in-bake': { end: 'cancelled', shows: ['"type":"withdraw"'] },
   'run-overtime': { end: 'failed', shows: ['EVENT_TYPE_TIMER_FIRED', 'the run took longer'] },

@@ -1,11 +1,15 @@
 /** A person puts releases into an environment: with the commands that people use, under traffic. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { RunDetail } from '../../src/api/run-schemas.ts'
 import type { Deployment } from '../../src/domain/environment.ts'
 import type { Release } from '../../src/domain/release.ts'
+import { isEndedRun } from '../../src/domain/run.ts'
 import { findFreePort } from '../../src/process/free-port.ts'
-import { deploying, startScenario, type Scenario } from '../helpers/scenario.ts'
+import { deploying, outline, startScenario, type Scenario } from '../helpers/scenario.ts'
 import { startTraffic, type TrafficProcess } from '../helpers/traffic-process.ts'
 import { until } from '../helpers/until.ts'
 
@@ -176,5 +180,81 @@ describe('refused, and nothing changes:', () => {
     const { code, out, err } = await belay('deploy', ...args)
     expect({ code, out, err }).toEqual({ code: 2, out: '', err: expect.stringContaining(message) as string })
     expect(await scenario.system.client.listEnvironments()).toEqual(before)
+  })
+})
+
+describe('a run with a settling point', () => {
+  const accepted = '  accept: { commands: ["true"], settle: true }\n'
+  const kept = async (number: number) => {
+    const { current, history } = await scenario.system.client.getEnvironment('production')
+    expect([current?.release.number, history.at(-1)?.release.number, history.at(-1)?.status]).toEqual([number, number, 'kept'])
+  }
+  const undos = ({ undo }: RunDetail) => undo.map(({ step, status }) => `${step}: ${status}`)
+  async function releaseOf(runId: string): Promise<number> {
+    const { items } = await scenario.system.client.listReleases()
+    return items.find((made) => made.runId === runId)?.number ?? 0
+  }
+
+  test('that fails after it is taken back to it, and no further: production has kept the release already', async () => {
+    const before = '  aside: { needs: [], commands: [sleep 1], undo: { commands: [echo aside >> NOTES/settled] } }\n'
+    const after = `  accept: { needs: [ship], commands: ["true"], undo: { commands: [echo accept >> NOTES/settled] }, settle: true }
+  announce: { commands: ['echo here > NOTES/announced', 'while [ ! -e NOTES/go ]; do sleep 0.1; done'], undo: { commands: [echo announce >> NOTES/settled] } }
+  look: { commands: ["false"] }
+`
+    const pipeline = deploying({ version: 'settled', before, after }).replace('build_image:', 'needs: []\n    build_image:')
+    const { id } = await scenario.start(pipeline)
+    await scenario.noted('announced')
+    const number = await releaseOf(id)
+    await kept(number)
+    writeFileSync(join(scenario.notes, 'go'), '')
+    const run = await scenario.end(id)
+    expect(run).toMatchObject({ status: 'rolled_back', reason: 'step "look" failed: exited with code 1' })
+    expect(undos(run).toSorted()).toEqual(['accept: discharged', 'announce: done', 'aside: done', 'ship: discharged'])
+    expect(scenario.readNote('settled')).toEqual(['announce', 'aside'])
+    expect(await served()).toBe('settled')
+    await kept(number)
+  })
+
+  test('that owes nothing after it ends failed, and goes on from there: what has settled is not done again', async () => {
+    const after = `${accepted}  look: { commands: [test -e NOTES/mended] }\n`
+    const run = await scenario.run(deploying({ version: 'mended', after }))
+    expect([run.status, undos(run), await served()]).toEqual(['failed', ['ship: discharged'], 'mended'])
+    // What a person does with the environment since is nothing to the run any more.
+    const number = await releaseOf(run.id)
+    expect((await belay('deploy', 'production', String(one.number))).code).toBe(0)
+    expect((await belay('block', 'production', String(number), '--reason', 'a test')).code).toBe(0)
+    writeFileSync(join(scenario.notes, 'mended'), '')
+    await scenario.system.client.retryRun({ id: run.id })
+    await until('it has gone on', async () => (await scenario.system.client.getRun({ id: run.id })).status !== 'failed')
+    const resumed = await until('it ends again', async () => {
+      const now = await scenario.system.client.getRun({ id: run.id })
+      return isEndedRun(now.status) ? now : undefined
+    })
+    expect([resumed.status, resumed.reason]).toEqual(['succeeded', undefined])
+    expect(outline(resumed)).toEqual([
+      ...['image: succeeded', 'image_release: succeeded', 'ship: succeeded', 'accept: succeeded'],
+      ...['look: failed', 'look: succeeded'],
+    ])
+    expect(await served()).toBe('v1')
+  })
+
+  test('whose release does not serve any more cannot settle: it stops there, and nothing after it begins', async () => {
+    const after = `  hold: { commands: [echo here > NOTES/held, 'while [ ! -e NOTES/settle ]; do sleep 0.1; done'], undo: { commands: [echo hold >> NOTES/unsettled] } }
+${accepted}  announce: { commands: [echo announced >> NOTES/unsettled] }
+`
+    const { id } = await scenario.start(deploying({ version: 'gone', after }))
+    await scenario.noted('held')
+    // It takes what it finds provisional along when it goes back.
+    const later = await scenario.run(deploying({ version: 'later', after: '  late: { commands: ["false"] }\n' }))
+    expect(later.status).toBe('rolled_back')
+    writeFileSync(join(scenario.notes, 'settle'), '')
+    const run = await scenario.end(id)
+    expect(run).toMatchObject({
+      status: 'rolled_back',
+      reason: expect.stringMatching(/^production went back to release \d+ when a later deployment was taken back$/) as string,
+    })
+    expect(outline(run).slice(-2)).toEqual(['accept: succeeded', 'announce: skipped'])
+    expect([undos(run), scenario.readNote('unsettled')]).toEqual([['ship: done', 'hold: done'], ['hold']])
+    expect(await served()).toBe('v1')
   })
 })
