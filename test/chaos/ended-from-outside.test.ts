@@ -15,7 +15,7 @@ import { isEndedRun } from '../../src/domain/run.ts'
 import { deploying, loadStepRow, outline, startScenario, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
 
-const environments = ['production', 'back', 'queue', 'gone']
+const environments = ['production', 'back', 'queue', 'gone', 'east', 'west']
 /** The janitor comes every 30 s, what was running gets 20 s, and this machine may be busy. */
 const limitMs = 240_000
 
@@ -36,6 +36,24 @@ afterAll(async () => {
 
 async function terminate(workflowId: string): Promise<void> {
   await temporal.workflow.getHandle(workflowId).terminate('a test')
+}
+
+/** Its history goes, too. */
+async function forget(workflowId: string): Promise<void> {
+  // Whoever would ask it meanwhile stands still.
+  const stopped = (['up', 'main'] as const).map((part) => scenario.system.signal(part, 'SIGSTOP'))
+  try {
+    const { workflowService } = connection
+    const { namespace } = temporal.options
+    await workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId } })
+    await until(
+      'Temporal has forgotten it',
+      () =>
+      temporal.workflow.getHandle(workflowId).describe().then(() => false, isNotFound), // prettier-ignore
+    )
+  } finally {
+    for (const pid of stopped.toReversed()) process.kill(pid, 'SIGCONT')
+  }
 }
 
 const fromOutside = expect.stringContaining('its workflow was ended from outside (terminated: a test)') as string
@@ -264,6 +282,52 @@ finally:
   expect(scenario.readNote('settled')).not.toContain('undone')
 })
 
+test.each([
+  ['terminated', terminate],
+  ['forgotten', forget],
+] as const)('a run that is %s is taken back to its last settling point', { timeout: limitMs }, async (how, end) => {
+  const { id } = await scenario.start(`steps:
+  one: { commands: ['true'], undo: { commands: [echo one >> NOTES/${how}] } }
+  point: { commands: ['true'], settle: true }
+  two: { commands: ['true'], undo: { commands: [echo two >> NOTES/${how}] } }
+  hold: { commands: [echo here > NOTES/${how}-hold, sleep 300] }
+`)
+  await scenario.noted(`${how}-hold`)
+  await end(runWorkflowId(id))
+  const run = await ended(id)
+  expect(run.status).toBe('rolled_back')
+  expect(undos(run)).toEqual(['one: discharged', 'two: done'])
+  expect(scenario.readNote(how)).toEqual(['two'])
+})
+
+test('a run that is terminated in the middle of settling has settled', { timeout: limitMs }, async () => {
+  const after = `  point: { commands: ['echo here > NOTES/point', 'while [ ! -e NOTES/point-go ]; do sleep 0.1; done'], settle: true }
+  later: { commands: [echo later >> NOTES/later] }
+`
+  const group = deploying({ version: 'new', environment: 'GROUP', after })
+  const { id } = await scenario.start(group.replace('environment: GROUP', 'environments: [east, west]'))
+  await scenario.noted('point')
+  const watched = await scenario.start(deploying({ version: 'watched', environment: 'west', bake: '5m' }))
+  await until('the other one is watched', async () => (await served('west')) === 'watched')
+  // Whoever owns it next waits until what was under way is over before it answers.
+  await terminate(environmentWorkflowId('west'))
+  writeFileSync(join(scenario.notes, 'point-go'), '')
+  await until('east has kept it', async () => {
+    const { history } = await temporal.workflow.getHandle(environmentWorkflowId('east')).query(environmentStateQuery)
+    return history.at(-1)?.status === 'kept'
+  })
+  const { undo } = await scenario.system.client.getRun({ id })
+  expect(undo.map(({ status }) => status)).toEqual(['owed', 'owed'])
+  await terminate(runWorkflowId(id))
+  const run = await ended(id)
+  expect(run).toMatchObject({ status: 'errored', reason: fromOutside })
+  expect(undos(run)).toEqual(['ship: discharged', 'ship: discharged'])
+  expect(outline(run).at(-1)).toBe('later: skipped')
+  expect(scenario.readNote('later')).toEqual([])
+  await ended(watched.id)
+  expect([await served('east'), await served('west')]).toEqual(['new', 'new'])
+})
+
 test('a run of which Temporal knows nothing any more is recovered by what the store knows', { timeout: limitMs }, async () => {
   await release('kept', 'gone')
   const before = "  migrate: { commands: ['true'], undo: { commands: [echo undone >> NOTES/gone] } }\n"
@@ -273,20 +337,7 @@ finally:
 `
   const { id } = await scenario.start(deploying({ version: 'new', environment: 'gone', before, after }))
   await scenario.noted('gone-hold')
-  // Whoever would ask it meanwhile stands still.
-  const stopped = (['up', 'main'] as const).map((part) => scenario.system.signal(part, 'SIGSTOP'))
-  try {
-    const { workflowService } = connection
-    const { namespace } = temporal.options
-    await workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId: runWorkflowId(id) } })
-    await until(
-      'Temporal has forgotten it',
-      () =>
-      temporal.workflow.getHandle(runWorkflowId(id)).describe().then(() => false, isNotFound), // prettier-ignore
-    )
-  } finally {
-    for (const pid of stopped.toReversed()) process.kill(pid, 'SIGCONT')
-  }
+  await forget(runWorkflowId(id))
   const run = await ended(id)
   expect(run.status).toBe('rolled_back')
   expect(run.reason).toContain('cannot be asked')
