@@ -1,6 +1,7 @@
 // Long because each way in which a run can be ended from outside is a story of its own.
 /** Somebody ends a run or its recovery inside Temporal: it is recovered, and is not the end of anything else. */
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client'
@@ -10,6 +11,8 @@ import type { RunDetail } from '../../src/api/run-schemas.ts'
 import { settledExitCodeOf } from '../../src/cli/run-exit.ts'
 import { findUpState } from '../../src/cli/up/up-file.ts'
 import { environmentStateQuery } from '../../src/contract/environment-workflow.ts'
+import type { RecoveryInput } from '../../src/contract/run-workflow.ts'
+import { taskQueues } from '../../src/contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../../src/contract/workflow-ids.ts'
 import { isEndedRun } from '../../src/domain/run.ts'
 import { deploying, loadStepRow, outline, startScenario, type Scenario } from '../helpers/scenario.ts'
@@ -19,12 +22,15 @@ const environments = ['production', 'back', 'queue', 'gone', 'east', 'west']
 /** The janitor comes every 30 s, what was running gets 20 s, and this machine may be busy. */
 const limitMs = 240_000
 
+/** A file in it that is called like a moment befalls whoever comes by (`src/process/fault-point.ts`). */
+const points = mkdtempSync(join(tmpdir(), 'belay-points-'))
+
 let scenario: Scenario
 let connection: Connection
 let temporal: Client
 
 beforeAll(async () => {
-  scenario = await startScenario({ environments, config: 'runners: { slots: 6 }\n' })
+  scenario = await startScenario({ environments, config: 'runners: { slots: 6 }\n', env: { BELAY_FAULT_POINTS: points } })
   connection = await Connection.connect({ address: findUpState(scenario.system.data)?.temporal ?? '' })
   temporal = new Client({ connection })
 })
@@ -32,6 +38,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await connection.close()
   await scenario.stop()
+  rmSync(points, { recursive: true })
 })
 
 async function terminate(workflowId: string): Promise<void> {
@@ -345,6 +352,61 @@ finally:
   expect(await served('gone')).toBe('kept')
   expect(scenario.readNote('gone')).toEqual(['undone', 'told'])
 })
+
+test(
+  'a run that had gone on after its end and is terminated in mid-step ends in that round: finally has run for it, the attempts before stay',
+  { timeout: 2 * limitMs },
+  async () => {
+    const { id, number } = await scenario.start(`steps:
+  build: { commands: [echo built > made], artifacts: { paths: [made] } }
+  gate: { commands: ['test -e NOTES/round-open', 'echo "saw $(cat made)" >> NOTES/round-hold', sleep 300] }
+  last: { commands: ['true'] }
+finally:
+  told: { commands: [echo told >> NOTES/round] }
+`)
+    expect(await ended(id)).toMatchObject({ status: 'failed' })
+    writeFileSync(join(scenario.notes, 'round-open'), '')
+    expect((await belay('retry', String(number), '--detach')).code).toBe(0)
+    await scenario.noted('round-hold')
+    // Whoever takes it for one that was ended is told so, and changes nothing.
+    const { sequence, project, trigger } = await scenario.system.client.getRun({ id })
+    const options = { taskQueue: taskQueues.control, workflowId: recoveryWorkflowId(id, 1) }
+    const input: RecoveryInput = { run: { id, number, project, sequence, trigger }, round: 1 }
+    const mistaken = await temporal.workflow.start('recovery', { ...options, args: [input] })
+    await expect(mistaken.result()).rejects.toMatchObject({ cause: { cause: { type: 'conflict' } } })
+    expect(await scenario.system.client.getRun({ id })).toMatchObject({ status: 'running', round: 1 })
+    await terminate(runWorkflowId(id, 1))
+    scenario.system.kill('main')
+    const once = await ended(id)
+    expect(once).toMatchObject({ status: 'errored', reason: fromOutside, round: 1 })
+    expect(outline(once)).toEqual([
+      ...['build: succeeded', 'gate: failed', 'gate: errored', 'last: skipped', 'last: skipped'],
+      ...['told: succeeded', 'told: succeeded'],
+    ])
+    expect(scenario.readNote('round')).toEqual(['told', 'told'])
+    // Once more, before it knows with what it goes on.
+    writeFileSync(join(points, 'activity.loadResume.before'), 'kill')
+    expect((await belay('retry', String(number), '--detach')).code).toBe(0)
+    await until('it has begun', () => readdirSync(points).some((name) => name.startsWith('activity.loadResume.before.taken')))
+    await terminate(runWorkflowId(id, 2))
+    const twice = await ended(id)
+    expect(twice).toMatchObject({ status: 'errored', reason: fromOutside, round: 2 })
+    expect(outline(twice)).toEqual([
+      ...[
+        'build: succeeded',
+        'gate: failed',
+        'gate: errored',
+        'gate: skipped',
+        'last: skipped',
+        'last: skipped',
+        'last: skipped',
+      ],
+      ...['told: succeeded', 'told: succeeded', 'told: succeeded'],
+    ])
+    expect(scenario.readNote('round')).toEqual(['told', 'told', 'told'])
+    expect(scenario.readNote('round-hold')).toEqual(['saw built'])
+  },
+)
 
 test('a cancel goes to the recovery, as long as that has not begun to take the run back', { timeout: limitMs }, async () => {
   const { id } = await scenario.start(`steps:
