@@ -45,6 +45,8 @@ export const RunDetail = RunView.extend({
   plan: PlanOutline.optional(),
   /** Deployments of it that wait in the queue of their environment: for what, if not for their turn. */
   waits: z.array(z.object({ step: z.string(), environment: z.string(), for: z.string().optional() })),
+  /** What it said last that it waits for, a runner say, and nothing has happened in it since. */
+  waiting: z.object({ for: z.string(), since: z.number() }).optional(),
 })
 export type RunDetail = z.infer<typeof RunDetail>
 

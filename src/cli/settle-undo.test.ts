@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openFrontDoor, startPlannedRun, type FrontDoor } from '../../test/helpers/front-door.ts'
 import { until } from '../../test/helpers/until.ts'
+import type { DeployRequest } from '../domain/environment.ts'
+import { emptyEnvironment } from '../domain/environment-rules.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { RunEvent, RunEventBody } from '../domain/run-event.ts'
 import type { RunEnd } from '../domain/run.ts'
@@ -66,6 +68,40 @@ describe('show', () => {
   test('says nothing of it once the run has ended', async () => {
     await ends('rollback_failed')()
     expect((await belay('show', '1')).out).not.toContain('belay retry')
+  })
+})
+
+describe('show of a run that waits', () => {
+  const forRunner: RunEventBody = { type: 'waiting', for: 'runner "local" (nothing is heard of it)' }
+  const shown = async () => /^waiting.*$/m.exec((await belay('show', '1')).out)?.[0]
+
+  test('says for what, until something else happens in it', async () => {
+    await tell(forRunner)
+    expect(await shown()).toMatch(/^waiting for runner "local" \(nothing is heard of it\), since \S+/)
+    await tell({ type: 'workspace', runner: 'other', epoch: 2, status: 'opened' })
+    expect(await shown()).toBeUndefined()
+  })
+
+  test('says nothing of it once the run has ended', async () => {
+    await tell(forRunner)
+    await ends('cancelled')()
+    await tell(forRunner)
+    expect(await shown()).toBeUndefined()
+  })
+
+  test('says once what a queued deployment waits for', async () => {
+    const image = { repository: 'shop/app', digest: `sha256:${'a'.repeat(64)}`, sizeBytes: 1 }
+    const release = { id: crypto.randomUUID(), number: 1, version: '1', project: 'shop', sha: run.trigger.sha, runId: run.id, image }
+    const request: DeployRequest = {
+      ...{ id: `${run.id}/ship/eu/1`, runId: run.id, step: 'ship', release, ref: run.trigger.ref, sequence: 1, forced: false },
+      deploy: { environment: 'eu', strategy: 'blue_green', health: {}, bakeMs: 0 },
+    }
+    const held = { until: 9_000, reason: 'frozen until Monday' }
+    await door.store.environments.record({ ...emptyEnvironment('eu', 1), queue: [request], held })
+    await tell({ type: 'waiting', for: 'eu (frozen until Monday)' })
+    const { out } = await belay('show', '1')
+    expect(out.match(/frozen until Monday/g)).toHaveLength(1)
+    expect(out).toContain('ship waits for eu (frozen until Monday)')
   })
 })
 

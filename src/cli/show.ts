@@ -46,6 +46,8 @@ function printRun(io: Io, run: RunDetail): void {
   }
   for (const { step, environment, for: what } of run.waits)
     io.out(`\n${step} waits for ${environment}${what === undefined ? ': others go first' : ` (${printable(what)})`}\n`)
+  if (run.waiting !== undefined)
+    io.out(`\n${paint(io, 'yellow', 'waiting')} for ${printable(run.waiting.for)}, since ${formatTime(run.waiting.since)}\n`)
   if (run.undo.length > 0) {
     io.out('\nundo stack, unwound from the top:\n')
     printTable(

@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts'
 import type { EnvironmentState } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { Plan } from '../domain/plan.ts'
+import type { StoredRunEvent } from '../domain/run-event.ts'
 import type { Run, Store } from '../store/store.ts'
 
 export function runUrl(config: Config, runId: string): string {
@@ -27,6 +28,14 @@ export function waitsOf(runId: string, states: readonly EnvironmentState[]): Run
       .filter((request) => request.runId === runId)
       .map(({ step }) => ({ step, environment: name, ...(held === undefined ? {} : { for: held.reason }) })),
   )
+}
+
+/** What the run waits for by its newest event, if that is not one of `waits`. */
+export function waitingOf(event: StoredRunEvent | undefined, waits: RunDetail['waits']): Pick<RunDetail, 'waiting'> {
+  if (event?.body.type !== 'waiting') return {}
+  const { for: what } = event.body
+  if (waits.some(({ environment, for: why }) => what === `${environment} (${why ?? ''})`)) return {}
+  return { waiting: { for: what, since: event.at } }
 }
 
 /** The run of that id, or of that number within the project. Throws `not_found`. */

@@ -151,6 +151,7 @@ export interface RunStore {
    */
   finish(runId: string, ending: RunEnding, events: RunEvent[]): Promise<void>
   events(runId: string, input: { after: number; limit: number }): Promise<StoredRunEvent[]>
+  newestEvent(runId: string): Promise<StoredRunEvent | undefined>
   /** Resolves when there may be events after `after`: at once after a write, else after `timeoutMs`. */
   waitForEvents(runId: string, input: { after: number; timeoutMs: number; signal?: AbortSignal }): Promise<void>
   /** Notes a higher epoch; a lower one than noted throws `stale`. */

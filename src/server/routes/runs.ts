@@ -5,7 +5,7 @@ import { faultPoint } from '../../process/fault-point.ts'
 import type { Run } from '../../store/store.ts'
 import type { RouteDeps } from '../app.ts'
 import { actorOf } from '../auth/authenticate.ts'
-import { loadRun, outlineOf, viewOf, waitsOf } from '../run-view.ts'
+import { loadRun, outlineOf, viewOf, waitingOf, waitsOf } from '../run-view.ts'
 import { mount } from './mount.ts'
 import { mountRetryRun } from './retry-run.ts'
 import { mountSettleUndo } from './settle-undo.ts'
@@ -26,7 +26,8 @@ export function mountRuns(app: FastifyInstance, deps: RouteDeps): void {
     const plan = run.planDigest === undefined ? undefined : await store.runs.findPlan(run.planDigest)
     const steps = await store.runs.steps(run.id)
     const waits = run.endedAt === undefined ? waitsOf(run.id, await store.environments.list()) : []
-    return { ...viewOf(config, run), steps, waits, ...(plan === undefined ? {} : { plan: outlineOf(plan) }) }
+    const waiting = run.endedAt === undefined ? waitingOf(await store.runs.newestEvent(run.id), waits) : {}
+    return { ...viewOf(config, run), steps, waits, ...waiting, ...(plan === undefined ? {} : { plan: outlineOf(plan) }) }
   })
 
   mount(app, routes.cancelRun, async ({ params, query, body, caller }) => {

@@ -3,6 +3,7 @@ import type { WaitInput } from '../hub.ts'
 import { topics } from '../topics.ts'
 import type { StoreDatabase } from './database.ts'
 import { fromJson } from './json.ts'
+import type { RunEventTable } from './schema.ts'
 
 const greatestBatch = 1_000
 
@@ -19,7 +20,22 @@ export async function listEvents(
     .orderBy('seq')
     .limit(Math.min(limit, greatestBatch))
     .execute()
-  return rows.map(({ seq, source, epoch, n, at, body }) => ({ seq, source, epoch, n, at, body: fromJson(body) }))
+  return rows.map(toEvent)
+}
+
+export async function findNewestEvent(database: StoreDatabase, runId: string): Promise<StoredRunEvent | undefined> {
+  const row = await database.read
+    .selectFrom('run_events')
+    .selectAll()
+    .where('run_id', '=', runId)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row === undefined ? undefined : toEvent(row)
+}
+
+function toEvent({ seq, source, epoch, n, at, body }: RunEventTable): StoredRunEvent {
+  return { seq, source, epoch, n, at, body: fromJson(body) }
 }
 
 export function waitForEvents(

@@ -5,7 +5,7 @@ import { cancelRun } from './cancel-run.ts'
 import type { StoreDatabase } from './database.ts'
 import { fromJson, toJson } from './json.ts'
 import { finishRun, recordEvents } from './record-events.ts'
-import { listEvents, waitForEvents } from './run-events.ts'
+import { findNewestEvent, listEvents, waitForEvents } from './run-events.ts'
 import { createRunLists } from './run-lists.ts'
 import { findResume, resumeRun } from './resume-run.ts'
 import { loadRunRow, lockRunRow, toRun } from './run-row.ts'
@@ -80,6 +80,7 @@ export function createRunStore(database: StoreDatabase): RunStore {
       })
     },
     events: (runId, input) => listEvents(database, runId, input),
+    newestEvent: (runId) => findNewestEvent(database, runId),
     waitForEvents: (runId, input) => waitForEvents(database, runId, input),
 
     async raiseEpoch(runId, epoch) {

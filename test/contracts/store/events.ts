@@ -37,6 +37,13 @@ export function eventContract(open: OpenStoreUnderTest): void {
       expect(await runs.events(id, { after: 0, limit: 1 })).toMatchObject([{ seq: 1 }])
     })
 
+    test('are asked for by the newest alone; a run without any has none', async () => {
+      const { runs, id } = await begin()
+      expect(await runs.newestEvent(id)).toBeUndefined()
+      await runs.record(id, [makeEvent(0, { type: 'waiting', for: 'a' }), makeEvent(0, { type: 'waiting', for: 'b' }, runner)])
+      expect(await runs.newestEvent(id)).toEqual({ ...makeEvent(0, { type: 'waiting', for: 'b' }, runner), seq: 2 })
+    })
+
     test('written twice are written once, also within one call', async () => {
       const { runs, id, eventsOf } = await begin()
       const event = makeEvent(0, { type: 'waiting', for: 'a' })
