@@ -1,9 +1,16 @@
 import { sleep } from '@temporalio/workflow'
 import { inline } from './activities.ts'
 
-/** Between asking twice: often while it may only just have been lost, ever more rarely as the wait gets longer. */
-const lookAgainMs = 1_000
-const longestMs = 60_000
+/**
+ * Between asking twice: often while it may only just have been lost, ever more rarely as the wait gets longer. Each time costs
+ * the history some events, and an undo may wait for days.
+ */
+const ask = { firstMs: 1_000, share: 1 / 20, mostMs: 5 * 60_000 } as const
+
+/** Until the runner is asked after again, of a wait that has taken so long. */
+export function askAgainMs(waitedMs: number): number {
+  return Math.min(Math.max(ask.firstMs, Math.round(waitedMs * ask.share)), ask.mostMs)
+}
 
 export interface Question {
   runner: string
@@ -20,7 +27,7 @@ export interface Question {
 export async function askAfterRunner({ runner, wasSilent, waiting }: Question): Promise<'there' | 'elsewhere'> {
   const asked = Date.now()
   let told = false
-  for (let waitMs = lookAgainMs; ;) {
+  for (;;) {
     const { active, seenMsAgo, others } = await inline.findRunner({ runner })
     const isHeard = active && (!wasSilent || (seenMsAgo ?? 0) < Date.now() - asked)
     if (isHeard) return 'there'
@@ -29,7 +36,6 @@ export async function askAfterRunner({ runner, wasSilent, waiting }: Question): 
       told = true
       waiting()
     }
-    await sleep(waitMs)
-    if (!active) waitMs = Math.min(waitMs * 1.5, longestMs)
+    await sleep(askAgainMs(Date.now() - asked))
   }
 }
