@@ -149,6 +149,8 @@ export interface SegmentInput {
   outcomes: Outcome[]
   /** How often each step was interrupted so far. */
   interruptions: Record<string, number>
+  /** Steps that may have been under way when nothing was heard: what the journal says was interrupted is not run again. */
+  inDoubt?: string[]
 }
 
 export interface SegmentResult {
@@ -156,6 +158,8 @@ export interface SegmentResult {
   outcomes: Outcome[]
   /** `complete`: nothing of the segment can go on here; else why it stopped early. */
   ended: 'complete' | 'cancelled' | 'drained'
+  /** Those `inDoubt` that had been, and have no outcome. Nothing was begun then. */
+  interrupted?: string[]
 }
 
 export interface ScriptInput {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startGitServer, type GitServer } from '../../test/helpers/git-server.ts'
-import type { SegmentResult } from '../contract/activities.ts'
+import type { SegmentInput, SegmentResult } from '../contract/activities.ts'
 import type { PlanStep } from '../domain/plan.ts'
 import { pack } from '../drivers/builders/pack/pack.ts'
 import { findIdentity } from '../process/identity.ts'
@@ -201,6 +201,38 @@ describe('run-segment', () => {
     await bench.whenClosed('b/1/step')
     expect(findIdentity(Number(/^pid (\d+)/m.exec(shown('b/1/step'))?.[1]))).toBeUndefined()
     expect(shown('b/1/step')).toContain(line)
+  })
+
+  describe('a step in doubt', () => {
+    const inDoubt = (over: Partial<SegmentInput> = {}) =>
+      bench.segment({ workspace: { runId: bench.runId, epoch: 2 }, inDoubt: ['a'], ...over })
+
+    it('is named and not begun again if it was interrupted, in an earlier life too; its next attempt is begun', async () => {
+      bench.givePlan([commandsStep('a', ['echo begun >> times', 'test "$(wc -l < times)" -ge 2 || sleep 600'])])
+      const running = runner.runSegment(bench.segment(), createTask())
+      await waitFor(() => existsSync(join(bench.checkout(), 'times')))
+      await runner.drain()
+      await running
+      const next = bench.createRunner()
+      const told = await next.runSegment(inDoubt(), createTask())
+      expect(told).toEqual({ outcomes: [], ended: 'complete', interrupted: ['a'] })
+      expect(readFileSync(join(bench.checkout(), 'times'), 'utf8')).toBe('begun\n')
+      const undone = { step: 'a', attempt: 1, epoch: 2, status: 'errored' as const, endedAt: 1, retryAt: 1 }
+      const result = await next.runSegment(inDoubt({ outcomes: [undone] }), createTask())
+      expect(result).toMatchObject({ ended: 'complete', outcomes: [{ step: 'a', attempt: 2, status: 'succeeded' }] })
+      expect(result).not.toHaveProperty('interrupted')
+    })
+
+    it('has its outcome if it had ended, and is begun if it never was', async () => {
+      bench.givePlan([commandsStep('a', ['echo begun >> times'])])
+      const first = await runner.runSegment(inDoubt({ workspace: { runId: bench.runId, epoch: 1 } }), createTask())
+      const again = await runner.runSegment(inDoubt(), createTask())
+      expect([first, again].map(({ outcomes }) => outcomes)).toMatchObject([
+        [{ step: 'a', epoch: 1, status: 'succeeded' }],
+        [{ step: 'a', epoch: 1, status: 'succeeded' }],
+      ])
+      expect(readFileSync(join(bench.checkout(), 'times'), 'utf8')).toBe('begun\n')
+    })
   })
 
   it('gives way to the same segment under a higher epoch, and refuses a lower one', async () => {

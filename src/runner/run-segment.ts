@@ -1,11 +1,12 @@
 /** One segment as one activity: lease, slot, journal, steps. */
 import type { SegmentInput, SegmentResult } from '../contract/activities.ts'
+import { advance } from '../domain/advance.ts'
 import { BelayError, messageOf } from '../domain/errors.ts'
 import { mergeOutcomes } from '../domain/outcome.ts'
 import type { Plan, RunnerStep, Segment } from '../domain/plan.ts'
 import { StepChange } from '../domain/run-event.ts'
 import type { Outcome } from '../domain/step.ts'
-import type { Journal } from './journal.ts'
+import type { Journal, JournalRecord } from './journal.ts'
 import { runAttempt, type AttemptInput } from './run-attempt.ts'
 import { runSteps } from './run-steps.ts'
 import type { RunnerDeps, Task } from './runner-deps.ts'
@@ -27,6 +28,8 @@ export async function runSegment(deps: RunnerDeps, input: SegmentInput, task: Ta
 
     const run = createSegmentRun({ deps, input, plan, segment, place })
     const known = mergeOutcomes(input.outcomes, inherited)
+    const interrupted = findInterrupted(deps, input, { plan, known, made: place.dirs.made })
+    if (interrupted.length > 0) return { outcomes: inherited, ended: 'complete', interrupted }
     const told = inherited.map(withoutTail)
     const result = await runSteps({
       runId: workspace.runId,
@@ -91,11 +94,28 @@ function inheritOutcomes(
   input: SegmentInput,
   { segment, made }: { segment: Segment; made: number },
 ): Outcome[] {
-  const found = deps.journals
-    .list(input.workspace.runId)
-    .flatMap((record) => (record.begun.work === 'segment' && record.begun.epoch >= made ? record.outcomes : []))
+  const found = segmentJournals(deps, input, made).flatMap(({ outcomes }) => outcomes)
   const mine = found.filter((outcome) => segment.steps.includes(outcome.step))
   return mergeOutcomes(input.outcomes, mine).slice(input.outcomes.length)
+}
+
+/** Of the steps in doubt those whose next attempt has been begun already, in this very directory. */
+function findInterrupted(
+  deps: RunnerDeps,
+  input: SegmentInput,
+  { plan, known, made }: { plan: Plan; known: readonly Outcome[]; made: number },
+): string[] {
+  const { inDoubt = [] } = input
+  if (inDoubt.length === 0) return []
+  const begun = segmentJournals(deps, input, made).flatMap(({ running }) => running)
+  return advance(plan, known, Date.now()).ready.flatMap(({ step, attempt }) => {
+    const hasBegun = begun.some((one) => one.step === step && one.attempt === attempt)
+    return hasBegun && inDoubt.includes(step) ? step : []
+  })
+}
+
+function segmentJournals(deps: RunnerDeps, { workspace }: SegmentInput, made: number): JournalRecord[] {
+  return deps.journals.list(workspace.runId).filter(({ begun }) => begun.work === 'segment' && begun.epoch >= made)
 }
 
 interface SegmentRunInput {

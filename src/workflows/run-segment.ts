@@ -1,18 +1,17 @@
 import { CancelledFailure, condition, sleep } from '@temporalio/workflow'
-import { advance } from '../domain/advance.ts'
+import { advance, type Advance } from '../domain/advance.ts'
 import { BelayError, assertNever } from '../domain/errors.ts'
 import { countLost, settleOutcome } from '../domain/outcome.ts'
 import { loadStep, type PlanStep, type Segment } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
+import { askAgainMs } from './ask-after-runner.ts'
 import { inline, segmentStartTimeoutMs, segmentsOn } from './activities.ts'
 import { classifySegmentFailure } from './failure.ts'
 import type { RunContext } from './run-context.ts'
 import { undoOfCommands } from './undo-commands.ts'
-import { settleInFlight } from './settle-in-flight.ts'
+import { countInterruptions, hasUndo, settleInFlight, settleInterrupted } from './settle-in-flight.ts'
 import type { HeldWorkspace } from './workspace.ts'
 
-/** Between asking twice after a runner that is away. */
-const askAgainMs = 5_000
 const stopGraceMs = 10_000
 const calledOffWait = '10s'
 
@@ -21,7 +20,7 @@ const calledOffWait = '10s'
  * when nothing of it can go on; throws when the run was cancelled, after its process trees are gone.
  */
 export async function runSegment(context: RunContext, segment: Segment): Promise<void> {
-  const cut: Cut = { mayHaveBegun: false }
+  const cut: Cut = { mayHaveBegun: false, isInDoubt: false }
   while (hasWork(context, segment)) {
     oweUndo(context, segment)
     const held = await open(context, segment)
@@ -38,10 +37,16 @@ export async function runSegment(context: RunContext, segment: Segment): Promise
           segment: segment.id,
           outcomes: context.outcomes.map(withoutBulk),
           interruptions: { ...context.interruptions },
+          ...(cut.isInDoubt ? { inDoubt: segment.steps.filter((step) => hasUndo(context, step)) } : {}),
         })
       const result = context.movesOn ? await context.workspace.during(send) : await send()
       context.record(result.outcomes)
       if (result.ended === 'cancelled') throw new CancelledFailure('the segment was cancelled')
+      cut.isInDoubt = false
+      if (result.interrupted !== undefined) {
+        await settleInterrupted(context, result.interrupted, held)
+        continue
+      }
       if (result.ended === 'complete') {
         // Called off on the runner, by a failure that another segment has yet to return.
         const known = context.outcomes.length
@@ -50,8 +55,10 @@ export async function runSegment(context: RunContext, segment: Segment): Promise
         return
       }
       cut.mayHaveBegun = true
+      cut.isInDoubt = true
       if (!context.movesOn) context.workspace.renew(epoch)
-      else if ((await context.workspace.reconsider(epoch, 'silent')) === 'elsewhere') await settleInFlight(context, segment, held)
+      else if ((await context.workspace.reconsider(epoch, 'silent')) === 'elsewhere')
+        await settleLost(context, segment, { held, cut })
     } catch (error) {
       const mended = context.movesOn
         ? await mendOrMove(context, segment, { held, error, cut })
@@ -64,6 +71,8 @@ export async function runSegment(context: RunContext, segment: Segment): Promise
 interface Cut {
   /** An earlier sending of the segment was cut short: a step of it may have begun. */
   mayHaveBegun: boolean
+  /** And its runner, which is there still or again, has not said which. */
+  isInDoubt: boolean
 }
 
 /** As `mend`, where another runner may take over. */
@@ -78,20 +87,33 @@ async function mendOrMove(
     case 'silent':
       cut.mayHaveBegun = true
       context.record(failure.outcomes)
-      if ((await context.workspace.reconsider(epoch, 'silent')) === 'elsewhere') await settleInFlight(context, segment, held)
+      if ((await context.workspace.reconsider(epoch, 'silent')) === 'elsewhere') await settleLost(context, segment, { held, cut })
+      else {
+        cut.isInDoubt = true
+        countReady(context, segment)
+      }
       return true
     case 'not_started':
       if ((await context.workspace.reconsider(epoch, 'not_started')) === 'elsewhere' && cut.mayHaveBegun)
-        await settleInFlight(context, segment, held)
+        await settleLost(context, segment, { held, cut })
       return true
     case 'gone':
       context.workspace.forget(epoch)
-      if (cut.mayHaveBegun) await settleInFlight(context, segment, held)
+      if (cut.mayHaveBegun) await settleLost(context, segment, { held, cut })
       return true
     default:
       cut.mayHaveBegun ||= failure.type === 'restarted'
       return mend(context, segment, held, error)
   }
+}
+
+async function settleLost(
+  context: RunContext,
+  segment: Segment,
+  { held, cut }: { held: HeldWorkspace; cut: Cut },
+): Promise<void> {
+  cut.isInDoubt = false
+  await settleInFlight(context, segment, held)
 }
 
 /** After a failure of the activity: true if the segment is to be sent again. */
@@ -104,8 +126,10 @@ async function mend(context: RunContext, segment: Segment, held: HeldWorkspace, 
       context.record(failure.details.outcomes)
       countInterruptions(context, failure.details.interrupted)
       context.workspace.renew(held.ref.epoch)
+      await settleInterrupted(context, failure.details.interrupted, held)
       return true
     case 'silent':
+      countReady(context, segment)
       context.workspace.renew(held.ref.epoch)
       return true
     case 'stale':
@@ -140,6 +164,7 @@ async function open(context: RunContext, segment: Segment): Promise<HeldWorkspac
 
 /** A segment that nobody took: as long as its runner is away it is waited for, and that is shown. */
 async function waitForRunner(context: RunContext, runner: string): Promise<void> {
+  const asked = Date.now()
   let told = false
   while (!(await inline.isRunnerActive({ runner }))) {
     if (!told)
@@ -148,7 +173,7 @@ async function waitForRunner(context: RunContext, runner: string): Promise<void>
         for: `runner "${runner}" (nothing heard of it for ${String(segmentStartTimeoutMs / 1000)} s)`,
       })
     told = true
-    await sleep(askAgainMs)
+    await sleep(askAgainMs(Date.now() - asked))
   }
 }
 
@@ -157,8 +182,16 @@ function withoutBulk({ tail: _tail, result: _result, ...outcome }: Outcome): Out
   return outcome
 }
 
-function countInterruptions(context: RunContext, steps: readonly string[]): void {
-  for (const step of steps) context.interruptions[step] = (context.interruptions[step] ?? 0) + 1
+/** What may have been under way. */
+function countReady(context: RunContext, segment: Segment): void {
+  countInterruptions(
+    context,
+    readyOf(context, segment, Date.now()).map(({ step }) => step),
+  )
+}
+
+function readyOf({ plan, outcomes }: RunContext, segment: Segment, now: number): Advance['ready'] {
+  return advance(plan, outcomes, now).ready.filter(({ step }) => segment.steps.includes(step))
 }
 
 function hasWork(context: RunContext, segment: Segment): boolean {
@@ -175,7 +208,7 @@ function hasWork(context: RunContext, segment: Segment): boolean {
 /** The steps of the segment that were ready could not be run: they error, each with the reason. */
 function fail(context: RunContext, segment: Segment, reason: string): void {
   const now = Date.now()
-  const ready = advance(context.plan, context.outcomes, now).ready.filter(({ step }) => segment.steps.includes(step))
+  const ready = readyOf(context, segment, now)
   if (ready.length === 0) throw new BelayError({ code: 'internal', message: reason })
   context.record(
     ready.map(({ step, attempt }): Outcome => {
