@@ -34,12 +34,16 @@ export function createMigrations({ state, nextOperation, record }: MigrationsDep
     const { release, timeoutMs } = migration
     // It is told as what it is about: another release than the one that the deployment puts there.
     const { previous: _previous, ...about } = { ...deployment, release }
-    const tried = await insist(async (attempt) => {
-      const operation = await nextOperation(`${deployment.id}/migrate-down-${migration.id}/${String(attempt)}`)
-      await told(news, about, 'migrate_down', async () =>
-        mustBeDone(await deployerOnce(timeoutMs + preparationMs).migrate({ ...operation, release, command, timeoutMs })),
-      )
-    })
+    const tryMs = timeoutMs + preparationMs
+    const tried = await insist(
+      async (attempt) => {
+        const operation = await nextOperation(`${deployment.id}/migrate-down-${migration.id}/${String(attempt)}`)
+        await told(news, about, 'migrate_down', async () =>
+          mustBeDone(await deployerOnce(tryMs).migrate({ ...operation, release, command, timeoutMs })),
+        )
+      },
+      { tryMs },
+    )
     if (tried.type === 'done') return tried
     return {
       type: 'failed',

@@ -48,6 +48,7 @@ type Options = Pick<Deploy, 'health' | 'bakeMs' | 'strategy'> & {
 type Served = 'provisional' | 'kept'
 
 const phaseLimitMs = defaults.deployment.phaseMs
+const tryLimit = { tryMs: phaseLimitMs }
 
 type Tell = (runId: string, answer: Answer) => void
 
@@ -181,7 +182,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       await told(news, deployment, 'undo', () =>
         kept === undefined ? clear(activities, step) : backTo({ state, release: kept.release, strategy }, activities, step),
       )
-    })
+    }, tryLimit)
   }
 
   /** Traffic never went to it: it is stopped, and what serves goes on serving, provisional or kept. */
@@ -189,7 +190,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     let result = await insist(async (attempt) => {
       const activities = deployerOnce(phaseLimitMs)
       await told(news, deployment, 'undo', async () => activities.retire(await undoStepOf(deployment, attempt)('retire')))
-    })
+    }, tryLimit)
     const own = findOwn(state, { migration: deployment.migration, requestId: rules.requestOf(deployment) })
     if (result.type === 'failed' || own === undefined) return noteUndo(deployment, result)
     const parked = !past && migrations.obstacle(own.on) !== undefined

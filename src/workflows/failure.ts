@@ -52,6 +52,12 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+/** Was the activity cut off only at the end of the time that it had? Waiting for a worker is not in that. */
+export function usedItsTime(error: unknown): boolean {
+  const cause = error instanceof ActivityFailure ? error.cause : error
+  return cause instanceof TimeoutFailure && cause.timeoutType === 'START_TO_CLOSE'
+}
+
 /** Did the other side understand and say no? Everything else counts as "could not be reached". */
 export function saidNo(error: unknown): boolean {
   if (error instanceof BelayError) return !error.retryable
