@@ -1,10 +1,12 @@
-import { CancellationScope, isCancellation, patched } from '@temporalio/workflow'
+import { CancellationScope, isCancellation, log, patched } from '@temporalio/workflow'
 import type { Answer, DeployRequest } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
 import { countLost, latestOutcomes, settleOutcome } from '../domain/outcome.ts'
 import { environmentsOf, loadStep, paceOf, type PlanStep } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
 import type { Outcome, StepResult } from '../domain/step.ts'
+import { bookkeeping } from './activities.ts'
+import { reasonOf } from './failure.ts'
 import type { Insisted } from './insist.ts'
 import type { RunContext } from './run-context.ts'
 import type { Owed } from './saga.ts'
@@ -35,6 +37,11 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
     return all.length === 0 ? {} : { result: { deployments: all } }
   }
   const hold = createStepHold(context)
+  /** And have not answered. */
+  const asked = (): string[] =>
+    names.filter(
+      (name) => !answers.has(name) && !waiting.includes(name) && !before.some(({ environment }) => environment === name),
+    )
   const isStopped = (): boolean => [...answers.values()].some(({ status }) => !isGood(status))
 
   async function deployInTurn(): Promise<void> {
@@ -52,16 +59,14 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
     record({ ...endOf(names, answers), ...made() })
   } catch (error) {
     if (!isCancellation(error)) throw error
+    await callOff(context, step, { environments: asked(), attempt })
     if (CancellationScope.current().consideredCancelled) {
       record({ status: 'cancelled', reason: 'the run was cancelled' })
       throw error
     }
-    const silent = names.filter(
-      (name) => !answers.has(name) && !waiting.includes(name) && !before.some(({ environment }) => environment === name),
-    )
     record({
       status: 'timed_out',
-      reason: `${silent.join(', ')} gave no answer within ${String(step.timeoutMs / 1000)} s`,
+      reason: `${asked().join(', ')} gave no answer within ${String(step.timeoutMs / 1000)} s`,
       ...made(),
     })
   }
@@ -94,6 +99,29 @@ async function deployTo(
     hold.set(request.id, false)
     unwatch()
   }
+}
+
+/**
+ * What has not been answered must not be begun any more: other undos may come first and take long, and a further attempt of the
+ * step asks anew. Says so, and waits for no answer: those are waited for when it is taken back.
+ */
+async function callOff(
+  context: RunContext,
+  step: DeployStep,
+  { environments, attempt }: { environments: readonly string[]; attempt: number },
+): Promise<void> {
+  // Each attempt is called off for itself: it does not matter whether one before it was.
+  if (environments.length === 0 || !patched('call-off-at-once')) return
+  const runId = context.input.run.id
+  const tell = async (environment: string): Promise<void> => {
+    const requestId = requestIdOf(context, step.id, environment, attempt)
+    try {
+      await bookkeeping.tellEnvironment({ environment, message: { type: 'withdraw', requestId, runId } })
+    } catch (error) {
+      log.warn('a request was not called off', { environment, requestId, reason: reasonOf(error) })
+    }
+  }
+  await CancellationScope.nonCancellable(() => Promise.all(environments.map(tell)))
 }
 
 /** The step's own, and the run's with it. */

@@ -11,7 +11,10 @@ import { until } from '../helpers/until.ts'
 let scenario: Scenario
 
 beforeAll(async () => {
-  scenario = await startScenario({ environments: ['production', 'empty', 'queue'], config: 'runners: { slots: 1 }\n' })
+  scenario = await startScenario({
+    environments: ['production', 'empty', 'queue', 'stack', 'late'],
+    config: 'runners: { slots: 1 }\n',
+  })
 })
 
 afterAll(() => scenario.stop())
@@ -34,6 +37,18 @@ async function waitForPhase(runId: string, phase: string): Promise<void> {
   await until(`the deployment is in ${phase}`, async () =>
     (await scenario.events(runId)).some(({ body }) => body.type === 'deployment' && body.phase === phase),
   )
+}
+
+async function untilQueued(runId: string, environment: string): Promise<void> {
+  await until('its deployment waits', async () => {
+    const { waits } = await scenario.system.client.getRun({ id: runId })
+    return waits.some((wait) => wait.environment === environment)
+  })
+}
+
+async function deploymentsOf(runId: string, environment: string) {
+  const { items } = await scenario.system.client.listDeployments(environment)
+  return items.filter((deployment) => deployment.runId === runId)
 }
 
 const marking = (note: string) => `steps: { mark: { commands: [echo ran >> NOTES/${note}] } }\n`
@@ -189,5 +204,51 @@ describe('a run that deploys', () => {
     expect(await (await fetch(`${scenario.system.edgeOf('queue')}/version`)).text()).toBe('ahead')
     await cancel(first.id)
     await expectCancelled(first.id)
+  })
+
+  test('while its deployment waits, and what it did since takes long to undo: its release is never begun', async () => {
+    const first = await scenario.start(deploying({ version: 'ahead', environment: 'stack', bake: '120s' }))
+    await waitForPhase(first.id, 'verify')
+    const after = `  gate: { needs: [image], commands: ['while [ ! -f NOTES/gate ]; do sleep 0.1; done'] }
+  slow:
+    needs: [gate]
+    commands: ['true']
+    undo: { commands: [echo undoing > NOTES/slow, 'while [ ! -f NOTES/slow-on ]; do sleep 0.1; done'] }
+  last: { needs: [slow, ship], commands: ['true'] }
+`
+    const second = await scenario.start(deploying({ version: 'behind', environment: 'stack', after }))
+    await untilQueued(second.id, 'stack')
+    writeFileSync(join(scenario.notes, 'gate'), '')
+    await until('it owes more', async () =>
+      (await scenario.system.client.getRun(second)).steps.some(({ step, status }) => step === 'slow' && status === 'succeeded'),
+    )
+    await cancel(second.id)
+    await scenario.noted('slow')
+    await cancel(first.id)
+    await expectCancelled(first.id)
+    await until('nothing waits there any more', async () => {
+      const { queued, active } = await scenario.system.client.getEnvironment('stack')
+      return queued === 0 && active === undefined
+    })
+    writeFileSync(join(scenario.notes, 'slow-on'), '')
+    const run = await expectCancelled(second.id)
+    expect(run.undo.map(({ step, status }) => `${step} ${status}`)).toEqual(['ship done', 'slow done'])
+    expect(await deploymentsOf(second.id, 'stack')).toEqual([])
+  })
+
+  test('a deployment that timed out in the queue is not carried out beside that of the next attempt', async () => {
+    const first = await scenario.start(deploying({ version: 'ahead', environment: 'late', bake: '120s' }))
+    await waitForPhase(first.id, 'verify')
+    const after = '    timeout: 10s\n    retry: { max: 1, on: [timed_out], backoff: 100ms }\n'
+    const second = await scenario.start(deploying({ version: 'behind', environment: 'late', after }))
+    await until('the first attempt is over', async () =>
+      (await scenario.system.client.getRun(second)).steps.some(({ step, status }) => step === 'ship' && status === 'timed_out'),
+    )
+    await cancel(first.id)
+    await expectCancelled(first.id)
+    const run = await scenario.end(second.id)
+    expect(run.status, run.reason).toBe('succeeded')
+    expect(outline(run)).toEqual(['image: succeeded', 'ship: timed_out', 'ship: succeeded'])
+    expect((await deploymentsOf(second.id, 'late')).map(({ status }) => status)).toEqual(['deployed'])
   })
 })
