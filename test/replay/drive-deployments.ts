@@ -25,6 +25,7 @@ export const driveEnvironments = [
   'parked',
   'provisional',
   'settled',
+  'late',
 ] as const
 type DriveEnvironment = (typeof driveEnvironments)[number]
 
@@ -93,6 +94,21 @@ export const deploymentDrives: readonly Drive[] = [
       await scenario.system.client.cancelRun({ id }, { reason: 'not today' })
       await endAs(scenario, id, 'cancelled')
       return { 'run-cancelled-in-bake': runWorkflow(id), 'environment-withdrawn-in-bake': workflowOf('withdrawn') }
+    },
+  },
+  {
+    records: ['run-deploy-timed-out-in-queue'],
+    async drive({ scenario }) {
+      const first = await scenario.start(deploying({ version: '1', environment: 'late', bake: longBake }))
+      await watched(scenario, first.id)
+      const after = '    timeout: 10s\n    retry: { max: 1, on: [timed_out], backoff: 100ms }\n'
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'late', after }))
+      await until('the first attempt is over', async () =>
+        (await scenario.system.client.getRun({ id })).steps.some(({ status }) => status === 'timed_out'),
+      )
+      await scenario.system.client.cancelRun(first, { reason: 'in the way' })
+      await endAs(scenario, id, 'succeeded')
+      return { 'run-deploy-timed-out-in-queue': runWorkflow(id) }
     },
   },
   {

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findUpState } from '../../src/cli/up/up-file.ts'
 import { until } from '../helpers/until.ts'
+import type { Scenario } from '../helpers/scenario.ts'
 import { endAs, endForGood, runWorkflow, type Drive } from './drive.ts'
 
 export const runDrives: readonly Drive[] = [
@@ -155,18 +156,33 @@ finally:
     commands: [echo begun > NOTES/silent, sleep 3]
 `)
       await scenario.noted('silent')
-      // Whoever would start the runner again stands still.
-      const up = scenario.system.signal('up', 'SIGSTOP')
-      try {
-        scenario.system.kill('runner')
-        await until('the run waits for its runner', async () =>
-          (await scenario.events(id)).some(({ body }) => body.type === 'waiting'),
-        )
-      } finally {
-        process.kill(up, 'SIGCONT')
-      }
+      await fallSilent(scenario, id)
       await endAs(scenario, id, 'succeeded')
       return { 'run-runner-silent': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['run-runner-killed-undone-first'],
+    async drive({ scenario }) {
+      const { id } = await scenario.start(undoneFirst('interrupted'))
+      await scenario.noted('interrupted')
+      scenario.system.kill('runner')
+      await until('the step begins again', () => scenario.readNote('interrupted').length === 2)
+      writeFileSync(join(scenario.notes, 'interrupted-on'), '')
+      await endAs(scenario, id, 'succeeded')
+      return { 'run-runner-killed-undone-first': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['run-runner-silent-undone-first'],
+    async drive({ scenario }) {
+      const { id } = await scenario.start(undoneFirst('in-doubt'))
+      await scenario.noted('in-doubt')
+      await fallSilent(scenario, id)
+      await until('the step begins again', () => scenario.readNote('in-doubt').length === 2)
+      writeFileSync(join(scenario.notes, 'in-doubt-on'), '')
+      await endAs(scenario, id, 'succeeded')
+      return { 'run-runner-silent-undone-first': runWorkflow(id) }
     },
   },
   {
@@ -198,3 +214,23 @@ finally:
     },
   },
 ]
+
+const undoneFirst = (note: string): string => `steps:
+  once:
+    commands: [echo begun >> NOTES/${note}, "until [ -e NOTES/${note}-on ]; do sleep 0.1; done"]
+    undo: { commands: [echo undone] }
+    retry: { max: 1, on: [errored] }
+`
+
+/** Kills the runner; whoever would start it again stands still until the run waits. */
+async function fallSilent(scenario: Scenario, runId: string): Promise<void> {
+  const up = scenario.system.signal('up', 'SIGSTOP')
+  try {
+    scenario.system.kill('runner')
+    await until('the run waits for its runner', async () =>
+      (await scenario.events(runId)).some(({ body }) => body.type === 'waiting'),
+    )
+  } finally {
+    process.kill(up, 'SIGCONT')
+  }
+}

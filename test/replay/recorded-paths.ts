@@ -28,11 +28,22 @@ export const recordedPaths = {
   'run-kept-and-taken-back': { end: 'rolled_back', shows: ['undo-what-was-kept', '"kept":true'] },
   'run-settled': { end: 'rolled_back', shows: ['"settle":true', '"type":"keep"', '"status":"discharged"', '"type":"undo"'] },
   'run-cancelled-in-step': { end: 'cancelled', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED', 'runScript'] },
-  'run-cancelled-in-bake': { end: 'cancelled', shows: ['"type":"withdraw"'] },
+  'run-cancelled-in-bake': { end: 'cancelled', shows: ['call-off-at-once', '"type":"withdraw"'] },
+  // Before a request was called off ahead of its turn.
+  'run-cancelled-in-bake-withdrawn-in-turn': { end: 'cancelled', shows: ['"type":"withdraw"'] },
+  'run-deploy-timed-out-in-queue': { end: 'succeeded', shows: ['call-off-at-once', 'gave no answer within', '/ship/late/2'] },
   'run-overtime': { end: 'failed', shows: ['EVENT_TYPE_TIMER_FIRED', 'the run took longer'] },
   'run-skipped': { end: 'skipped', shows: ['"type":"skipped"'] },
   'run-invalid': { end: 'errored', shows: ['"type":"invalid"'] },
   'run-runner-killed': { end: 'succeeded', shows: ['RunnerRestarted', '"epoch":2'] },
+  'run-runner-killed-undone-first': {
+    end: 'succeeded',
+    shows: ['RunnerRestarted', 'undo-what-was-interrupted', 'it was interrupted on runner', 'runScript', '"attempt":2'],
+  },
+  'run-runner-silent-undone-first': {
+    end: 'succeeded',
+    shows: ['TIMEOUT_TYPE_HEARTBEAT', '"inDoubt":["once"]', '"interrupted":["once"]', 'undo-what-was-interrupted', 'runScript'],
+  },
   'run-runner-silent-before-take-over': {
     end: 'succeeded',
     shows: ['TIMEOUT_TYPE_SCHEDULE_TO_START', 'isRunnerActive', '"type":"waiting"'],

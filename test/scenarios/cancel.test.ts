@@ -248,7 +248,7 @@ describe('a run that deploys', () => {
     await expectCancelled(first.id)
     const run = await scenario.end(second.id)
     expect(run.status, run.reason).toBe('succeeded')
-    expect(outline(run)).toEqual(['image: succeeded', 'ship: timed_out', 'ship: succeeded'])
+    expect(outline(run)).toEqual(['image: succeeded', 'image_release: succeeded', 'ship: timed_out', 'ship: succeeded'])
     expect((await deploymentsOf(second.id, 'late')).map(({ status }) => status)).toEqual(['deployed'])
   })
 })
