@@ -26,7 +26,7 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
   const answers = new Map<string, Answer>()
   const record = (ended: Pick<Outcome, 'status' | 'reason' | 'result'>): void => {
     const outcome: Outcome = { step: step.id, attempt, epoch: 0, startedAt, endedAt: Date.now(), ...ended }
-    context.record([settleOutcome(step, outcome, countLost(context.outcomes, step.id))])
+    context.record([isOverruled(answers) ? outcome : settleOutcome(step, outcome, countLost(context.outcomes, step.id))])
   }
   /** Also of a step that failed: where its next attempt need not go. */
   const made = (): Pick<Outcome, 'result'> => {
@@ -56,7 +56,7 @@ export async function deployStep(context: RunContext, step: DeployStep, attempt:
     await withTimeLimit(step.timeoutMs, hold, () =>
       endOfAll(Array.from({ length: Math.min(paceOf(step.deploy).atOnce, waiting.length) }, deployInTurn)),
     )
-    record({ ...endOf(names, answers), ...made() })
+    record({ ...endOf(names, answers, before.length > 0), ...made() })
   } catch (error) {
     if (!isCancellation(error)) throw error
     await callOff(context, step, { environments: asked(), attempt })
@@ -182,8 +182,20 @@ function deployedBefore({ outcomes }: RunContext, step: string): Deployed[] {
 
 const isGood = (status: Answer['status']): boolean => status === 'deployed' || status === 'kept'
 
-/** A group goes out whole or not at all, so one that was skipped stops it as one that failed does. */
-function endOf(names: readonly string[], answers: ReadonlyMap<string, Answer>): Pick<Outcome, 'status' | 'reason'> {
+/** A person has put another release there, or blocked this one: a further attempt would undo that. */
+function isOverruled(answers: ReadonlyMap<string, Answer>): boolean {
+  return [...answers.values()].some(({ status }) => status === 'undone') && patched('undone-is-not-retried')
+}
+
+/**
+ * A group goes out whole or not at all, so one that was skipped stops it as one that failed does. `stands`: an earlier attempt has got
+ * somewhere, and there it serves.
+ */
+function endOf(
+  names: readonly string[],
+  answers: ReadonlyMap<string, Answer>,
+  stands: boolean,
+): Pick<Outcome, 'status' | 'reason'> {
   const bad = [...answers].filter(([, { status }]) => !isGood(status))
   const [first] = bad
   if (first === undefined) return { status: 'succeeded' }
@@ -194,7 +206,8 @@ function endOf(names: readonly string[], answers: ReadonlyMap<string, Answer>): 
   })
   const reason = told.filter((text) => text !== '').join('; ')
   const worst = ends.find(({ status }) => status !== 'skipped') ?? ends[0]
-  const skipped = worst?.status === 'skipped' && answers.size === bad.length
+  const allSkipped = worst?.status === 'skipped' && answers.size === bad.length
+  const skipped = allSkipped && !(stands && patched('what-stands-is-not-skipped'))
   const status = worst === undefined || (worst.status === 'skipped' && !skipped) ? 'failed' : worst.status
   return { status, ...(reason === '' ? {} : { reason }) }
 }

@@ -151,3 +151,21 @@ test('one that no longer serves when the run settles takes the others back, alth
   const { history } = await scenario.system.client.getEnvironment('eu')
   expect(history.filter(({ release: { runId } }) => runId === id).map(({ status }) => status)).toEqual(['undone'])
 })
+
+test('what the first attempt deployed goes back when the second finds that a newer push has been to the rest', async () => {
+  const before = await servedBy()
+  const retry = '    retry: { max: 1, on: [failed], backoff: 20s }\n'
+  const entrypoint = '[sh, -c, "test $REGION = eu && exec node app/app.cjs v5"]'
+  const older = await scenario.start(group({ version: 'v5', environments: ['eu', 'us'], entrypoint, after: retry }))
+  await until('the first attempt has failed', async () =>
+    (await scenario.system.client.getRun(older)).steps.some(({ step, status }) => step === 'ship' && status === 'failed'),
+  )
+  expect(await served('eu')).toBe('v5')
+  const newer = await scenario.run(deploying({ version: 'v6', environment: 'us' }), { branch: older.branch })
+  expect(newer.status, newer.reason).toBe('succeeded')
+  const run = await scenario.end(older.id)
+  expect(run.status, run.reason).toBe('rolled_back')
+  expect(loadStepRow(run, 'ship')).toMatchObject({ attempt: 2, status: 'failed' })
+  expect(run.reason).toContain('a newer push')
+  expect(await servedBy()).toEqual({ ...before, us: 'v6' })
+})
