@@ -76,13 +76,13 @@ function printEnvironment(io: Io, environment: EnvironmentDetail, deployments: r
 }
 
 /** In the order in which they go: what a person takes back first. */
-function printQueue(io: Io, { queue, rollbacks, frozen }: EnvironmentDetail): void {
+function printQueue(io: Io, { queue, rollbacks, frozen, history }: EnvironmentDetail): void {
   const waits = frozen === undefined ? [] : [`waits: ${frozen.reason}`]
   const rows = [
     ...rollbacks.map(({ release, to, actor, reason, force }) => {
       const forced = force === true ? ['forced'] : waits
       const says = [...(release === undefined ? [] : forced), ...(reason === undefined ? [] : [reason])]
-      const back = `rollback${to === undefined ? '' : ` to ${shortDigest(to)}`}`
+      const back = `rollback${to === undefined ? '' : ` to ${nameOf(to, history)}`}`
       const what = release === undefined ? back : `release ${String(release.number)}`
       return [what, `by ${cell(actor.name, 30)}`, cell(says.join('; '), 160)]
     }),
@@ -98,6 +98,12 @@ function printQueue(io: Io, { queue, rollbacks, frozen }: EnvironmentDetail): vo
     io,
     rows.map(([first = '', ...rest]) => [`  ${first}`, ...rest]),
   )
+}
+
+/** Of what a rollback goes to: an id of a release; by earlier versions a digest. */
+function nameOf(to: string, history: EnvironmentDetail['history']): string {
+  const served = history.find(({ release }) => release.id === to)
+  return served === undefined ? shortDigest(to) : `release ${String(served.release.number)}`
 }
 
 function printGuards(io: Io, { freezes, blocked }: EnvironmentDetail): void {

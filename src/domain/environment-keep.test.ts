@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { EnvironmentState, Served } from './environment.ts'
-import { emptyEnvironment, newestKept, noteServed, receiveKeep, receiveUndo, unkeep } from './environment-rules.ts'
+import { environmentMemory, type EnvironmentState, type Served } from './environment.ts'
+import { emptyEnvironment, newestKept, newestSettled, noteServed, receiveKeep, receiveUndo, unkeep } from './environment-rules.ts'
 
 const entry = (name: string, status: Served['status']): Served => ({
   release: {
@@ -37,4 +37,23 @@ it('what was kept and does not serve any more is only marked', () => {
   expect(receiveUndo(state, requestId, 2)).toMatchObject({ status: 'undone' })
   expect(state.undos).toEqual([])
   expect(state.history.map(({ status }) => status)).toEqual(['kept', 'undone', 'kept'])
+})
+
+it('what was kept so long ago that it is forgotten does not serve any more: its run is not told for ever that it is kept', () => {
+  const state = serving(entry('old', 'provisional'))
+  const { requestId } = entry('old', 'provisional')
+  receiveKeep(state, requestId, 2)
+  for (let n = 0; n <= environmentMemory; n += 1) noteServed(state, entry(`later ${String(n)}`, 'kept'))
+  unkeep(state, requestId)
+  expect(receiveUndo(state, requestId, 3)).toMatchObject({ status: 'undone' })
+  expect(state.undos).toEqual([])
+})
+
+it('what was settled last is remembered however many bad ones come, also if it is blocked: the data is as it needs it', () => {
+  const blocked = { ...entry('old', 'kept'), level: 'its migration' }
+  const state = serving(blocked)
+  state.blocked = [{ release: blocked.release, actor: { id: 'token:ana', name: 'ana' }, at: 1 }]
+  for (let n = 0; n <= environmentMemory; n += 1) noteServed(state, entry(`bad ${String(n)}`, 'undone'))
+  expect(newestKept(state)).toBeUndefined()
+  expect(newestSettled(state)?.level).toBe('its migration')
 })

@@ -128,6 +128,15 @@ describe("a person's deployment", () => {
     expect(rules.hasJob(state)).toBe(false)
   })
 
+  it('holds a rollback to the release that was named, also if a newer one has the same image', () => {
+    const twin = { ...release(3), image: release(1).image }
+    const state = stateWith(served(1, 'kept'), served(2, 'kept'), { ...served(3, 'kept'), release: twin })
+    expect(rules.receivePerson(state, back, 5)).toEqual(release(1))
+    expect(rules.receivePerson(state, back, 6)).toEqual(release(1))
+    const job = rules.takeJob(state)
+    expect(job?.type === 'rollback' && rules.findRollbackRelease(state, job.request)).toEqual(release(1))
+  })
+
   it('is no way back: a rollback asked for after it goes first', () => {
     const state = stateWith(served(1, 'kept'), served(2, 'kept'))
     rules.receivePerson(state, wanted(2), 5)

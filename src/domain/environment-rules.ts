@@ -16,6 +16,8 @@ import {
 import { blockedAnswer, isBlocked } from './environment-blocks.ts'
 import type { ReleaseRef } from './release.ts'
 
+type Change = NonNullable<EnvironmentState['changes']>[number]
+
 export function emptyEnvironment(name: string, fence: number): EnvironmentState {
   return { name, fence, revision: 0, history: [], queue: [], rollbacks: [], undos: [], answers: [], newest: {} }
 }
@@ -79,9 +81,11 @@ export function receiveKeep(state: EnvironmentState, requestId: string, now: num
 /** Its run said `keep` and could not settle in all its environments: nothing of it is settled then. */
 export function unkeep(state: EnvironmentState, requestId: string): void {
   const served = findServed(state, requestId)
+  const known = state.answers.find((answer) => answer.requestId === requestId)
+  // Out of our memory since: it does not serve any more, and that it was kept is all that is left to take back.
+  if (served === undefined && known?.status === 'kept') remember(state, { ...known, status: 'deployed' })
   if (served?.status !== 'kept') return
   served.status = 'provisional'
-  state.answers = state.answers.filter((answer) => answer.requestId !== requestId)
   remember(state, { requestId, status: 'deployed', deploymentId: served.deploymentId, at: served.at })
 }
 
@@ -183,6 +187,16 @@ export function newestKept(state: Pick<EnvironmentState, 'history' | 'blocked'>)
   return state.history.findLast((served) => served.status === 'kept' && !isBlocked(state, served.release))
 }
 
+/** The newest that a run has settled, or a person has put there, blocked since or not: the data is as it needs it. */
+export function newestSettled({ history }: Pick<EnvironmentState, 'history'>): Served | undefined {
+  return history.findLast(({ status }) => status === 'kept')
+}
+
+export function noteLevel(served: Served, level: string | undefined): void {
+  if (level === undefined) delete served.level
+  else served.level = level
+}
+
 /** What serves by the record, if a run has yet to settle it. */
 export function provisionalNow({ history, current }: Pick<EnvironmentState, 'history' | 'current'>): Served | undefined {
   const served = history.findLast(({ deploymentId }) => deploymentId === current?.deploymentId)
@@ -231,6 +245,16 @@ export function isWayBack(request: RollbackRequest): boolean {
   return request.release === undefined
 }
 
+type Urgent = { type: 'undo' } | { type: 'rollback'; request: RollbackRequest }
+
+/** What goes before the run's deployment that is under way: the undo of that very request, or a person's rollback. */
+export function findUrgent({ active, undos, rollbacks }: EnvironmentState): Urgent | undefined {
+  if (active?.kind !== 'deploy') return undefined
+  if (undos.includes(active.requestId)) return { type: 'undo' }
+  const request = rollbacks.find(isWayBack)
+  return request === undefined ? undefined : { type: 'rollback', request }
+}
+
 /** Undo, a person's rollback and what a person forces do not wait for the end of a freeze. */
 function isExempt(request: RollbackRequest): boolean {
   return isWayBack(request) || request.force === true
@@ -241,14 +265,22 @@ export function isKnownPerson(state: EnvironmentState, id: string, now: number):
   return findAnswer(state, id, now) !== undefined || state.rollbacks.some((waiting) => waiting.id === id)
 }
 
-/** A person asks: queued, unless it is known already. Undefined: there is no such release, or it is blocked. */
-export function receivePerson(state: EnvironmentState, request: RollbackRequest, now: number): ReleaseRef | undefined {
+/**
+ * A person asks: queued, unless it is known already. Undefined: there is no such release, or it is blocked. `pin`: what the request is
+ * held to, whatever is served until its turn comes.
+ */
+export function receivePerson(
+  state: EnvironmentState,
+  request: RollbackRequest,
+  now: number,
+  pin: (release: ReleaseRef) => string = ({ id: releaseId }) => releaseId,
+): ReleaseRef | undefined {
   const { id } = request
   const known = isKnownPerson(state, id, now)
   const release = (known ? findAskedFor(state, id) : undefined) ?? findWanted(state, request)
   if (release === undefined || known) return release
   const behind = isWayBack(request) ? {} : { behind: state.queue.map((queued) => queued.id) }
-  state.rollbacks.push({ ...request, to: release.image.digest, ...behind })
+  state.rollbacks.push({ ...request, to: pin(release), ...behind })
   return release
 }
 
@@ -256,8 +288,20 @@ export function receivePerson(state: EnvironmentState, request: RollbackRequest,
 function findAskedFor({ rollbacks, active, history }: EnvironmentState, id: string): ReleaseRef | undefined {
   const waiting = rollbacks.find((request) => request.id === id)
   if (waiting !== undefined)
-    return waiting.release ?? history.findLast(({ release }) => release.image.digest === waiting.to)?.release
+    return (
+      waiting.release ??
+      history.findLast(({ release: { id: releaseId, image } }) => [releaseId, image.digest].includes(waiting.to ?? ''))?.release
+    )
   return active?.requestId === id ? active.release : history.findLast(({ requestId }) => requestId === id)?.release
+}
+
+/** A change of windows or blocks that was carried out before. */
+export function findChange({ changes = [] }: EnvironmentState, id: string): Change | undefined {
+  return changes.find((change) => change.id === id)
+}
+
+export function noteChange(state: EnvironmentState, change: Change): void {
+  state.changes = [...(state.changes ?? []), change].slice(-environmentMemory)
 }
 
 /** The release that a person means; undefined: there is none, or it is blocked. */
@@ -270,7 +314,7 @@ export function findWanted(state: EnvironmentState, request: RollbackRequest): R
 /** A release is served from now on, provisionally or for good. */
 export function noteServed(state: EnvironmentState, served: Served): void {
   const history = [...state.history, served]
-  const kept = newestKept({ history, blocked: state.blocked })
+  const kept = newestKept({ history, blocked: state.blocked }) ?? newestSettled({ history })
   const newest = history.slice(-environmentMemory)
   // However many bad ones came since: what we would go back to is never forgotten.
   state.history = kept === undefined || newest.includes(kept) ? newest : [kept, ...newest.slice(1)]

@@ -157,6 +157,8 @@ export const EnvironmentState = z.object({
   /** Absent: none. */
   freezes: z.array(Freeze).optional(),
   blocked: z.array(BlockedRelease).optional(),
+  /** What people have lifted, blocked and unblocked, by the id of the request: one that is repeated changes nothing. Absent: none. */
+  changes: z.array(z.object({ id: z.string(), freeze: Freeze.optional() })).optional(),
   /** What is queued waits for a freeze window to end. */
   held: Held.optional(),
   /** The environment's variables as the releases that run were given them, by digest; secrets by name. */

@@ -99,7 +99,17 @@ export function deployer(limitMs: number): DeployerActivities {
   })
 }
 
-/** The same on the way back: tried one by one, since `insist` counts. */
+/** What is good to know, and need not be waited for. */
+export const deployerBriefly = proxyActivities<Pick<DeployerActivities, 'observe'>>({
+  taskQueue: taskQueues.deployer,
+  scheduleToCloseTimeout: '15s',
+  startToCloseTimeout: '10s',
+  heartbeatTimeout,
+  cancellationType,
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 3 },
+})
+
+/** Phases of a deployment on the way back: tried one by one, since `insist` counts. */
 export function deployerOnce(limitMs: number): DeployerActivities {
   return proxyActivities<DeployerActivities>({
     taskQueue: taskQueues.deployer,

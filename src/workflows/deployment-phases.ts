@@ -1,7 +1,7 @@
 /** The pieces of a deployment: its phases as they are told, and the way back as a list of operations. */
 import type { DeployOperation, DeployerActivities, HealthReport, Operation } from '../contract/activities.ts'
 import { noteGiven } from '../domain/environment-given.ts'
-import type { Deployment, DeploymentPhase, EnvironmentState } from '../domain/environment.ts'
+import type { Deployment, DeploymentPhase, EnvironmentState, RollbackRequest } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { Deploy } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
@@ -38,8 +38,11 @@ export function mustBeHealthy(what: string, report: HealthReport): void {
     })
 }
 
-export function interrupted(): BelayError {
-  return new BelayError({ code: 'conflict', message: 'interrupted: an undo or a rollback goes first' })
+/** `by`: a person's rollback; absent: the run itself wants it undone. */
+export function interrupted(by?: RollbackRequest): BelayError {
+  const why = by?.reason === undefined ? '' : ` (${by.reason})`
+  const first = by === undefined ? 'its undo goes first' : `a rollback by ${by.actor.name} goes first${why}`
+  return new BelayError({ code: 'conflict', message: `interrupted: ${first}` })
 }
 
 /** A person's rollback belongs to no run: its story is the deployment's row. */

@@ -1,6 +1,6 @@
 // Long because a deployment, its way back, rollback and recovery are one story about one state.
-import { CancellationScope, condition, isCancellation, patched, uuid4 } from '@temporalio/workflow'
-import type { DeployOperation, Operation } from '../contract/activities.ts'
+import { CancellationScope, condition, isCancellation, log, patched, uuid4 } from '@temporalio/workflow'
+import type { DeployOperation, Observation, Operation } from '../contract/activities.ts'
 import { defaults } from '../domain/defaults.ts'
 import type {
   Answer,
@@ -11,13 +11,14 @@ import type {
   Migration,
   RollbackRequest,
 } from '../domain/environment.ts'
+import { isBlocked } from '../domain/environment-blocks.ts'
 import { noteGiven } from '../domain/environment-given.ts'
 import * as rules from '../domain/environment-rules.ts'
 import { BelayError } from '../domain/errors.ts'
 import { findDowns, findHindrance, findOwn, findUps, forgetMigrations, levelFor } from '../domain/migrations.ts'
 import type { Deploy } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
-import { deployer, deployerOnce, inline, bookkeeping } from './activities.ts'
+import { deployer, deployerBriefly, deployerOnce, inline, bookkeeping } from './activities.ts'
 import { createMigrations } from './deployment-migrations.ts'
 import { backTo, clear, interrupted, mustBeHealthy, silentNews, told } from './deployment-phases.ts'
 import { reasonOf } from './failure.ts'
@@ -33,8 +34,8 @@ export interface Deployer {
   undo(requestId: string): Promise<void>
   /** A fresh owner: asks the target, ends what was unfinished. */
   recover(silenceMs: number, sleep: (ms: number) => Promise<void>): Promise<void>
-  /** After a fault of ours: the deployment in progress counts as one that could not be done. */
-  abandon(reason: string): void
+  /** After a fault of ours: the deployment in progress counts as one that could not be done. Throws nothing. */
+  abandon(reason: string): Promise<void>
   /** Writes the state to the store. */
   record(deployment?: Deployment): Promise<void>
 }
@@ -49,6 +50,10 @@ type Served = 'provisional' | 'kept'
 
 const phaseLimitMs = defaults.deployment.phaseMs
 const tryLimit = { tryMs: phaseLimitMs }
+const endedFromOutside = 'its workflow was ended from outside'
+
+/** Between two series of questions to a target that does not answer. */
+const askAgainMs = 10_000
 
 type Tell = (runId: string, answer: Answer) => void
 
@@ -57,13 +62,21 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
 
   /** An undo of this very request, or a person's rollback, goes before a run's deployment. */
   function isUrgent(): boolean {
+    return rules.findUrgent(state) !== undefined
+  }
+
+  function interruption(): BelayError {
     const { active } = state
-    if (active?.kind !== 'deploy') return false
-    return state.rollbacks.some(rules.isWayBack) || state.undos.includes(active.requestId)
+    const by = rules.findUrgent(state)
+    if (active !== undefined && by?.type === 'rollback') overruled.add(active.id)
+    return interrupted(by?.type === 'rollback' ? by.request : undefined)
   }
 
   /** Deployments of ours that have not begun to switch traffic. */
   const untouched = new Set<string>()
+
+  /** Deployments of runs that a person's rollback has interrupted. */
+  const overruled = new Set<string>()
 
   /** The release was no good (`failed`), or we could not do it (`errored`). */
   const faults = new Map<string, 'failed' | 'errored'>()
@@ -87,13 +100,13 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     const { release } = deployment
     const activities = deployer(phaseLimitMs + options.bakeMs)
     const phase = async <T>(name: DeploymentPhase, body: (operation: DeployOperation) => Promise<T>): Promise<T> => {
-      if (isUrgent()) throw interrupted()
+      if (isUrgent()) throw interruption()
       const operation = await nextOperation(`${deployment.id}/${name}`)
       return told(news, deployment, name, () => body({ ...operation, release, deploy: optionsOf(options) }))
     }
 
     for (const migration of options.migrations ?? []) {
-      if (isUrgent()) throw interrupted()
+      if (isUrgent()) throw interruption()
       // From its beginning to its end, as a switch of traffic: what is cut in the middle is hard to take back.
       await migrations.up(deployment, migration, news)
     }
@@ -139,7 +152,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     try {
       return await scope.run(body)
     } catch (error) {
-      throw isCancellation(error) ? interrupted() : error
+      throw isCancellation(error) ? interruption() : error
     } finally {
       scope.cancel()
     }
@@ -159,7 +172,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     // A run may settle meanwhile: then there is a newer one to go back to.
     do {
       kept = to()
-      const obstacle = past ? undefined : migrations.obstacle(kept?.level)
+      const obstacle = past ? undefined : (migrations.obstacle(levelOf(kept)) ?? missing(kept))
       if (obstacle !== undefined) return noteUndo(deployment, { type: 'failed', reason: obstacle }, true)
       result = await goBackTo(deployment, kept, news)
     } while (result.type === 'done' && to() !== kept)
@@ -168,10 +181,29 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       else state.current = { release: kept.release, deploymentId: kept.deploymentId }
       rules.passOver(state, kept, Date.now())
       // Traffic is on what suits the data before and after.
-      result = await migrations.downTo(kept?.level, deployment, { news, past })
+      result = await migrations.downTo(levelOf(kept), deployment, { news, past })
+      // A person has said that it serves on the data as it is.
+      if (past && result.type === 'done' && kept !== undefined && missing(kept) !== undefined) rules.noteLevel(kept, state.level)
     }
     if (result.type === 'done') rules.freeAllStuck(state, Date.now())
     noteUndo(deployment, result)
+  }
+
+  /** Where the data is to be once that serves. Nothing serves: what was settled stays, whether its release may come again or not. */
+  function levelOf(kept: ReturnType<typeof rules.newestKept>): string | undefined {
+    if (kept !== undefined) return kept.level
+    const level = rules.newestSettled(state)?.level
+    return level !== undefined && patched('back-to-a-level') ? level : undefined
+  }
+
+  /** What a release to go back to serves on, and was taken down since. Nobody has seen what serves now bear that it is applied again. */
+  function missing(kept: ReturnType<typeof rules.newestKept>): string | undefined {
+    if (kept === undefined) return undefined
+    const [up] = findUps(state, kept.level)
+    if (up === undefined || !patched('back-to-a-level')) return undefined
+    const release = String(kept.release.number)
+    const what = `release ${release} serves on the migration of release ${String(up.release.number)}, which was taken down since`
+    return `${what}; \`belay retry\` goes back to it all the same, \`belay rollback\` applies it first, \`belay skip\` leaves all as it is`
   }
 
   function goBackTo(deployment: Deployment, kept: ReturnType<typeof rules.newestKept>, news: News): Promise<Insisted> {
@@ -204,7 +236,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
 
   /** `parked`: nothing was tried that could not be done, a person is to decide. */
   function noteUndo(deployment: Deployment, result: Insisted, parked = false): void {
-    deployment.undoneAt = Date.now()
+    if (!parked) deployment.undoneAt = Date.now()
     deployment.status = result.type === 'failed' ? 'undo_failed' : deployment.kind === 'undo' ? 'deployed' : 'undone'
     if (result.type === 'done') return
     deployment.reason = `${deployment.reason === undefined ? '' : `${deployment.reason}; `}could not be taken back: ${result.reason}`
@@ -279,11 +311,61 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
   function answer(deployment: Deployment): Answer {
     const base = { requestId: deployment.requestId, deploymentId: deployment.id, at: Date.now() }
     const reason = deployment.reason === undefined ? {} : { reason: deployment.reason }
+    const isOverruled = overruled.delete(deployment.id)
     if (deployment.status === 'deployed') return rules.remember(state, { ...base, status: 'deployed' })
     if (deployment.status === 'undo_failed') return rules.remember(state, { ...base, status: 'undo_failed', ...reason })
     const cause = faults.get(deployment.id) ?? 'failed'
     faults.delete(deployment.id)
+    // Not to be tried again: a person wants another release to serve.
+    if (isOverruled) return rules.remember(state, { ...base, status: 'undone', ...reason })
     return rules.remember(state, { ...base, status: 'failed', fault: cause, ...reason })
+  }
+
+  /** What the target says, however long it is away: without that nothing can be decided. Shown as a deployment that waits. */
+  async function observe(sleep: (ms: number) => Promise<void>): Promise<Observation> {
+    const before = state.active?.reason
+    for (;;) {
+      try {
+        const seen = await deployer(phaseLimitMs).observe({ environment })
+        if (state.active !== undefined) noteReason(state.active, before)
+        return seen
+      } catch (error) {
+        const { current } = state
+        if (current !== undefined) state.active ??= beginRecovery(current.release)
+        if (state.active !== undefined) state.active.reason = `${endedFromOutside}; waiting for the target: ${reasonOf(error)}`
+        await record(state.active)
+        await sleep(askAgainMs)
+      }
+    }
+  }
+
+  function beginRecovery(release: ReleaseRef): Deployment {
+    return begin({ kind: 'recovery', release, requestId: `recovery/${uuid4()}`, strategy: strategyNow() })
+  }
+
+  /** Nothing is on record. Should it have been lost, the target refuses what is not newer than all that it has seen. */
+  async function learnFence(): Promise<void> {
+    if (!patched('empty-asks-target')) return
+    try {
+      state.fence = Math.max(state.fence, (await deployerBriefly.observe({ environment })).fence)
+    } catch (error) {
+      // A deployment will tell, and be told.
+      log.warn('the target does not say what it has seen', { environment, reason: reasonOf(error) })
+    }
+  }
+
+  /** What serves by the record, if its run has yet to settle it and it may serve. */
+  function findOnto(): ReturnType<typeof rules.provisionalNow> {
+    const intended = rules.provisionalNow(state)
+    if (intended === undefined || !patched('recover-onto-provisional')) return undefined
+    return isBlocked(state, intended.release) && patched('recover-not-onto-blocked') ? undefined : intended
+  }
+
+  /** Its run lives by that: it says its request again ever more rarely. */
+  function tellRecovered({ runId }: Deployment, ended: Answer): void {
+    // An undo that came in before is answered by its own job.
+    if (runId === undefined || state.undos.includes(ended.requestId)) return
+    if (patched('recovery-tells')) tell(runId, ended)
   }
 
   function newsOf(deployment: Deployment): News {
@@ -293,15 +375,22 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
 
   return {
     record,
-    abandon(reason) {
+    async abandon(reason) {
       const { active } = state
       if (active === undefined) return
       delete state.active
       active.status = 'undo_failed'
       active.reason = reason
+      active.endedAt = Date.now()
       rules.noteStuck(state, active, untouched.delete(active.id))
       const ended = answer({ ...active, requestId: rules.requestOf(active) })
       if (active.runId !== undefined) tell(active.runId, ended)
+      if (!patched('abandoned-is-recorded')) return
+      try {
+        await record(active)
+      } catch (error) {
+        log.warn('an abandoned deployment was not recorded', { environment, reason: reasonOf(error) })
+      }
     },
     async deploy(request) {
       const deployment = begin({
@@ -321,7 +410,12 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     },
     async rollback(request) {
       const release = request.release ?? rules.findRollbackRelease(state, request)
-      if (release === undefined) return
+      if (release === undefined) {
+        const reason = `${environment} does not know that release any more`
+        rules.remember(state, { requestId: request.id, status: 'failed', fault: 'failed', reason, at: Date.now() })
+        if (patched('forgotten-is-recorded')) await record()
+        return
+      }
       const back = rules.isWayBack(request)
       const strategy = back ? strategyNow() : strategyFor(release)
       const deployment = begin({
@@ -375,19 +469,21 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     async recover(silenceMs, sleep) {
       const { active } = state
       if (active !== undefined) await sleep(silenceMs)
-      if (active === undefined && state.current === undefined) return
-      const seen = await deployer(phaseLimitMs).observe({ environment })
+      if (active === undefined && state.current === undefined) return learnFence()
+      const seen = await observe(sleep)
       state.fence = Math.max(state.fence, seen.fence)
-      if (active === undefined && seen.servingDigest === state.current?.release.image.digest) return
+      if (active === undefined && seen.servingDigest === state.current?.release.image.digest) {
+        if (state.active !== undefined) await finish(Object.assign(state.active, { status: 'deployed' }), silentNews)
+        return
+      }
       // What is unfinished was never noted to have traffic: then what the record says is the intended one, settled or not.
       const stays = active?.kind !== 'undo' && !state.history.some(({ deploymentId }) => deploymentId === active?.id)
-      const intended = stays ? rules.provisionalNow(state) : undefined
-      const onto = intended !== undefined && patched('recover-onto-provisional') ? intended : undefined
+      const onto = stays ? findOnto() : undefined
       const kept = onto ?? rules.newestKept(state)
       const release = active?.release ?? kept?.release ?? state.current?.release
       if (release === undefined) return
-      const deployment = active ?? begin({ kind: 'recovery', release, requestId: `recovery/${uuid4()}`, strategy: strategyNow() })
-      deployment.reason ??= 'its workflow was ended from outside'
+      const deployment = state.active ?? beginRecovery(release)
+      deployment.reason ??= endedFromOutside
       // Should the way back fail, the record says what serves.
       if (stays && active !== undefined && active.release.image.digest === seen.servingDigest) {
         noteTraffic(active, { id: active.runId === undefined ? levelFor(state, active.release) : state.level })
@@ -408,16 +504,24 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
       untouched.delete(deployment.id)
       if (deployment.status === 'undone') deployment.status = isKept ? 'deployed' : 'failed'
       if (deployment.status === 'deployed' && isKept) delete deployment.reason
+      // It was we who did not get it done.
+      if (deployment.status === 'failed') faults.set(deployment.id, 'errored')
       if (deployment.kind === 'undo' && deployment.status === 'deployed') rules.freeStuck(state, requestId)
       await finish(deployment, news)
-      answer(deployment)
+      const ended = answer(deployment)
       // Its run asks about what was to be taken back, and not about the way back.
-      if (deployment.kind !== 'undo') return
+      if (deployment.kind !== 'undo') return tellRecovered(deployment, ended)
       const status = deployment.status === 'deployed' ? 'undone' : 'undo_failed'
       const reason = deployment.reason === undefined ? {} : { reason: deployment.reason }
-      rules.remember(state, { requestId, status, ...(status === 'undo_failed' ? reason : {}), at: Date.now() })
+      const more = status === 'undo_failed' ? reason : {}
+      tellRecovered(deployment, rules.remember(state, { requestId, status, ...more, at: Date.now() }))
     },
   }
+}
+
+function noteReason(deployment: Deployment, reason: string | undefined): void {
+  if (reason === undefined) delete deployment.reason
+  else deployment.reason = reason
 }
 
 /** As activities take them. */

@@ -77,7 +77,7 @@ async function own(input: EnvironmentInput): Promise<void> {
   const deployer = createDeployer(state, tell)
   const freezing = createFreezing(state, tellQueue)
   const desk = createPersonDesk(state, { record: recordSurely, freezing, tell })
-  if (input.state === undefined) await deployer.recover(silenceMs, sleep)
+  if (input.state === undefined) await recover()
   owner.state = state
   owner.desk = desk
   for (const message of waiting.splice(0)) receive(state, message)
@@ -98,7 +98,15 @@ async function own(input: EnvironmentInput): Promise<void> {
       await work(state, { deployer, desk, tell })
     } catch (error) {
       // A fault of ours must not stop the environment: it becomes the answer.
-      deployer.abandon(reasonOf(error))
+      await deployer.abandon(reasonOf(error))
+    }
+  }
+
+  async function recover(): Promise<void> {
+    try {
+      await deployer.recover(silenceMs, sleep)
+    } catch (error) {
+      await deployer.abandon(reasonOf(error))
     }
   }
 

@@ -1,5 +1,5 @@
 /** What people ask of an environment. All of it is in the store before it is answered: whoever ends the workflow then loses nothing. */
-import { ApplicationFailure, uuid4 } from '@temporalio/workflow'
+import { ApplicationFailure, patched, uuid4 } from '@temporalio/workflow'
 import type { BlockChange, BlockChanged, FreezeChange, FreezeChanged, PersonAccepted } from '../contract/environment-workflow.ts'
 import { toApplicationFailure } from '../contract/failures.ts'
 import { addBlock, blockedAnswer, removeBlock, whyBlocked } from '../domain/environment-blocks.ts'
@@ -8,6 +8,7 @@ import * as rules from '../domain/environment-rules.ts'
 import type { Answer, EnvironmentState, RollbackRequest } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
 import { findHindrance } from '../domain/migrations.ts'
+import type { Freeze } from '../domain/freeze.ts'
 import type { ReleaseRef } from '../domain/release.ts'
 import type { Deployer } from './deployment.ts'
 import type { Freezing } from './freezing.ts'
@@ -41,7 +42,7 @@ export function createPersonDesk(state: EnvironmentState, { record, freezing, te
 
     freeze: refusing(async (change) => {
       const now = Date.now()
-      const freeze = change.type === 'freeze' ? addFreeze(state, change.freeze, now) : removeFreeze(state, change.freezeId, now)
+      const freeze = change.type === 'freeze' ? addFreeze(state, change.freeze, now) : lift(change, now)
       await record()
       return { freeze, ...(state.active === undefined ? {} : { active: state.active.release }) }
     }),
@@ -65,12 +66,24 @@ export function createPersonDesk(state: EnvironmentState, { record, freezing, te
     },
   }
 
+  function lift({ id, freezeId }: Extract<FreezeChange, { type: 'unfreeze' }>, now: number): Freeze {
+    const lifted = rules.findChange(state, id)?.freeze
+    if (lifted !== undefined) return lifted
+    const freeze = removeFreeze(state, freezeId, now)
+    rules.noteChange(state, { id, freeze })
+    return freeze
+  }
+
   function block({ id, environment, block: blocked, rollback }: Extract<BlockChange, { type: 'block' }>): BlockChanged {
     const { release, actor, reason } = blocked
     const { active } = state
     const serves = state.current !== undefined && isSame(state.current.release, release)
     const deploys = active !== undefined && active.kind !== 'undo' && isSame(active.release, release)
     const back = { id: `${id}/rollback`, environment, actor, ...(reason === undefined ? {} : { reason }) }
+    if (rules.findChange(state, id) !== undefined) {
+      const isBack = rules.isKnownPerson(state, back.id, Date.now())
+      return { serves, deploys, refused: [], ...(isBack ? { rollback: acceptPerson(state, back) } : {}) }
+    }
     // Of a run, and not settled: its own way back is the one to go.
     const takesBack = rollback && deploys && active.runId !== undefined && active.kind === 'deploy'
     const goesBack = rollback && serves && !takesBack
@@ -83,13 +96,17 @@ export function createPersonDesk(state: EnvironmentState, { record, freezing, te
       refuseHindered(state, onto)
     }
     addBlock(state, blocked)
+    rules.noteChange(state, { id })
     const refused = refuseQueued()
     if (takesBack) rules.receiveUndo(state, active.requestId, Date.now())
     return { serves, deploys, refused, ...(goesBack ? { rollback: acceptPerson(state, back) } : {}) }
   }
 
-  function unblock({ release }: Extract<BlockChange, { type: 'unblock' }>): BlockChanged {
-    removeBlock(state, release.id)
+  function unblock({ id, release }: Extract<BlockChange, { type: 'unblock' }>): BlockChanged {
+    if (rules.findChange(state, id) === undefined) {
+      removeBlock(state, release.id)
+      rules.noteChange(state, { id })
+    }
     const still = whyBlocked(state, release)
     return { serves: false, deploys: false, refused: [], ...(still === undefined ? {} : { still }) }
   }
@@ -112,9 +129,15 @@ export function createPersonDesk(state: EnvironmentState, { record, freezing, te
 export function acceptPerson(state: EnvironmentState, request: RollbackRequest): PersonAccepted {
   const wanted = rules.isKnownPerson(state, request.id, Date.now()) ? undefined : rules.findWanted(state, request)
   if (wanted !== undefined) refuseHindered(state, wanted)
-  const release = rules.receivePerson(state, request, Date.now())
+  const release = rules.receivePerson(state, request, Date.now(), (meant) => pinTo(state, meant))
   if (release === undefined) throw refusalOf(state, request)
   return { requestId: request.id, release: release.number, digest: release.image.digest }
+}
+
+/** To the release itself; of two with the same image, an earlier version took the newer one. */
+function pinTo(state: EnvironmentState, { id, image: { digest } }: ReleaseRef): string {
+  const byDigest = rules.findRollbackRelease(state, { to: digest })
+  return byDigest === undefined || byDigest.id === id || patched('rollback-names-its-release') ? id : digest
 }
 
 /** Over a migration that cannot be taken down nobody goes back. */

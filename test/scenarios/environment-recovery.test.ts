@@ -6,15 +6,15 @@ import { Client, Connection } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { findUpState } from '../../src/cli/up/up-file.ts'
-import { environmentWorkflowId } from '../../src/contract/workflow-ids.ts'
+import { environmentWorkflowId, runWorkflowId } from '../../src/contract/workflow-ids.ts'
 import type { Deployment } from '../../src/domain/environment.ts'
 import { BelayError } from '../../src/domain/errors.ts'
 import { createKeeperClient } from '../../src/drivers/targets/keeper-client.ts'
 import { keeperSocket } from '../../src/embedded/keeper/keeper-socket.ts'
-import { deploying, startScenario, type Scenario } from '../helpers/scenario.ts'
+import { deploying, loadStepRow, startScenario, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
 
-const names = ['stage', 'landed', 'undo', 'back', 'held'] as const
+const names = ['stage', 'landed', 'undo', 'back', 'held', 'told', 'away', 'blocked'] as const
 type Name = (typeof names)[number]
 
 let scenario: Scenario
@@ -190,3 +190,70 @@ test.concurrent('above a release that its run has yet to settle: that serves on,
   expect(await scenario.end(provisional.id)).toMatchObject({ status: 'succeeded' })
   await expectOnly('held', provisional.id)
 })
+
+/** Whatever is said to it starts it afresh; and nobody has to wait for the janitor. */
+async function startAfresh(environment: Name): Promise<void> {
+  await until('it answers', async () => {
+    const said = await scenario.system.client.rollback(environment, { to: '999' }, randomUUID()).catch((error: unknown) => error)
+    return said instanceof BelayError && !said.retryable
+  })
+}
+
+test.concurrent('its run is told before it asks again, and that it was not the fault of the release', async () => {
+  await release('told', 'old')
+  const { id } = await start(checkedForLong('told'))
+  await phaseOf(id, 'check')
+  await terminate('told')
+  await startAfresh('told')
+  const run = await scenario.end(id)
+  expect(run.status, run.reason).toBe('rolled_back')
+  expect(loadStepRow(run, 'ship')).toMatchObject({ status: 'errored', reason: 'its workflow was ended from outside' })
+  const history = JSON.stringify(await temporal.workflow.getHandle(runWorkflowId(id)).fetchHistory())
+  expect(history.split('"name":"tellEnvironment"').length - 1).toBe(2)
+})
+
+test.concurrent('above a release that its run has yet to settle and a person has blocked: to the newest kept one', async () => {
+  const old = await release('blocked', 'old')
+  const hold = `  hold: { commands: ['while [ ! -e NOTES/blocked ]; do sleep 0.1; done'] }\n`
+  const provisional = await start(deploying({ version: 'bad', environment: 'blocked', after: hold }))
+  await until('it serves', async () => (await served('blocked')) === 'bad')
+  const later = await start(checkedForLong('blocked'))
+  await phaseOf(later.id, 'check')
+  const { current } = await scenario.system.client.getEnvironment('blocked')
+  await scenario.system.client.block('blocked', { release: String(current?.release.number) }, randomUUID())
+  await terminate('blocked')
+  expect(await scenario.end(later.id)).toMatchObject({ status: 'rolled_back' })
+  expect(await served('blocked')).toBe('old')
+  writeFileSync(join(scenario.notes, 'blocked'), '')
+  expect(await scenario.end(provisional.id)).toMatchObject({ status: 'rolled_back' })
+  await expectOnly('blocked', old)
+})
+
+// After the others: it takes the target away from all of them.
+test(
+  'while its target is away: the new owner waits for it, says so, and goes on when it is back',
+  { timeout: 240_000 },
+  async () => {
+    const old = await release('away', 'old')
+    const { id } = await start(checkedForLong('away'))
+    await phaseOf(id, 'check')
+    await terminate('away')
+    const socket = keeperSocket(join(scenario.system.data, 'keeper'))
+    renameSync(socket, `${socket}-away`)
+    const waits = await until(
+      'it waits',
+      async () => {
+        const { active } = await scenario.system.client.getEnvironment('away')
+        return active?.reason?.includes('waiting for the target') === true ? active : undefined
+      },
+      120_000,
+    )
+    expect(waits.release.runId).toBe(id)
+    renameSync(`${socket}-away`, socket)
+    const run = await scenario.end(id)
+    expect(run.status, run.reason).toBe('rolled_back')
+    expect(loadStepRow(run, 'ship').reason).toBe('its workflow was ended from outside')
+    expect(await served('away')).toBe('old')
+    await expectOnly('away', old)
+  },
+)

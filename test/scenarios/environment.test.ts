@@ -13,7 +13,7 @@ import { until } from '../helpers/until.ts'
 let scenario: Scenario
 
 beforeAll(async () => {
-  const environments = ['production', 'fresh', 'late', 'order', 'stack']
+  const environments = ['production', 'fresh', 'late', 'order', 'stack', 'overruled']
   scenario = await startScenario({ environments, config: 'runners: { slots: 4 }\n' })
 })
 
@@ -83,6 +83,22 @@ describe('a provisional release', () => {
     expect(run.reason).toMatch(/went back to release \d+ when a later deployment was taken back/)
     expect(await served('stack')).toBe('a')
   })
+})
+
+test("a person's rollback that interrupts a bake is not undone by a further attempt of the step", async () => {
+  await release('old', 'overruled')
+  const newer = await release('newer', 'overruled')
+  const after = '    retry: { max: 3, on: [failed, errored], backoff: 100ms }\n'
+  const { id } = await scenario.start(deploying({ version: 'watched', environment: 'overruled', bake: '5m', after }))
+  await until('it is watched', async () => (await served('overruled')) === 'watched')
+  const { client } = scenario.system
+  await client.rollback('overruled', { to: String(newer.number), reason: 'it smells' }, randomUUID())
+  const run = await scenario.end(id)
+  expect(run.status, run.reason).toBe('rolled_back')
+  expect(run.steps.filter(({ step }) => step === 'ship')).toMatchObject([
+    { attempt: 1, status: 'failed', reason: expect.stringMatching(/a rollback by .* goes first \(it smells\)/) as string },
+  ])
+  expect(await served('overruled')).toBe('newer')
 })
 
 describe('a rollback', () => {

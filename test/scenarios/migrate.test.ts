@@ -9,7 +9,7 @@ import { loadStepRow, startScenario, type Scenario } from '../helpers/scenario.t
 import { startTraffic } from '../helpers/traffic-process.ts'
 import { until } from '../helpers/until.ts'
 
-const names = ['production', 'several', 'oneway', 'killed'] as const
+const names = ['production', 'several', 'oneway', 'killed', 'nothing', 'missing'] as const
 type Name = (typeof names)[number]
 const secret = 'canary-of-a-database'
 
@@ -249,4 +249,36 @@ test('killed in the middle, keeper and deployer, it runs again and the release g
   expect(await served(environment)).toBe('k2')
   expect(log(environment).filter((line) => line.startsWith('up k2'))).toHaveLength(2)
   expect(stored(environment)).toEqual(['k1', 'k2'])
+})
+
+test('what serves is blocked and the next one fails: nothing serves, and the data stays as what was settled needs it', async () => {
+  const environment = 'nothing'
+  const one = await numberOf(await release({ environment, version: 'n1' }))
+  await scenario.system.client.block(environment, { release: String(one), reason: 'leaks' }, randomUUID())
+  const { id } = await start({ environment, version: 'n2', bake: '5m' })
+  await sicken(environment, 'n2')
+  const run = await scenario.end(id)
+  expect(run.status, run.reason).toBe('rolled_back')
+  expect(await served(environment)).toBe('503')
+  expect(stored(environment)).toEqual(['n1'])
+  expect(log(environment).at(-1)).toBe('down n2 while 503')
+})
+
+test('a release whose migration was taken down since is not gone back to by itself; a rollback applies it first', async () => {
+  const environment = 'missing'
+  const one = await numberOf(await release({ environment, version: 'm1' }))
+  const two = await numberOf(await release({ environment, version: 'm2' }))
+  await rollBack(environment, one)
+  await scenario.system.client.block(environment, { release: String(one), reason: 'leaks' }, randomUUID())
+  const { id } = await start({ environment, version: 'm3', bake: '5m', migrate: '' })
+  await sicken(environment, 'm3')
+  const run = await scenario.end(id)
+  expect(run.status, run.reason).toBe('rollback_blocked')
+  expect(run.undo[0]?.reason).toMatch(/serves on the migration of release \d+, which was taken down since/)
+  expect(await served(environment)).toBe('m3')
+  expect(stored(environment)).toEqual(['m1'])
+  await rollBack(environment, two)
+  expect(await served(environment)).toBe('m2')
+  expect(stored(environment)).toEqual(['m1', 'm2'])
+  expect((await settle(run, 'retry')).status).toBe('rolled_back')
 })
