@@ -1,8 +1,9 @@
 import { WorkflowNotFoundError } from '@temporalio/client'
+import type { SignalDefinition } from '@temporalio/common'
 import type { ControlActivities } from '../contract/activities.ts'
 import { environmentSignal } from '../contract/environment-workflow.ts'
 import { presenceTimeoutMs } from '../contract/runner-api.ts'
-import { answerSignal } from '../contract/run-workflow.ts'
+import { answerSignal, sayAgainSignal } from '../contract/run-workflow.ts'
 import { taskQueues } from '../contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import { BelayError } from '../domain/errors.ts'
@@ -24,6 +25,12 @@ export interface ControlDeps extends RemainsDeps {
 export function createControlActivities(deps: ControlDeps): ControlActivities {
   const { store, client } = deps
   const roundOf = async (runId: string): Promise<number> => (await store.runs.find(runId))?.round ?? 0
+  /** Whichever of the two is open: a recovery takes the run's place. */
+  const signalRun = async <T>(run: { id: string; round: number }, signal: SignalDefinition<[T]>, told: T): Promise<void> => {
+    for (const workflowId of [runWorkflowId(run.id, run.round), recoveryWorkflowId(run.id, run.round)]) {
+      if (await isTaken(client.workflow.getHandle(workflowId).signal(signal, told))) return
+    }
+  }
   return guarded<ControlActivities>({
     compileRun: (input) => compileRun(deps, input),
     loadResume: (input) => loadResume(store, input),
@@ -69,11 +76,10 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
       })
     },
     async answerRun({ runId, answer }) {
-      // Whichever of the two is open: a recovery takes the run's place.
-      const round = await roundOf(runId)
-      for (const workflowId of [runWorkflowId(runId, round), recoveryWorkflowId(runId, round)]) {
-        if (await isTaken(client.workflow.getHandle(workflowId).signal(answerSignal, answer))) return
-      }
+      await signalRun({ id: runId, round: await roundOf(runId) }, answerSignal, answer)
+    },
+    async callRuns({ environment }) {
+      for (const run of await store.runs.listStarted()) await signalRun(run, sayAgainSignal, environment)
     },
     async isRunOpen({ runId }) {
       const workflowId = runWorkflowId(runId, await roundOf(runId))

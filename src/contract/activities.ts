@@ -66,6 +66,8 @@ export interface ControlActivities {
   tellEnvironment(input: { environment: string; message: EnvironmentMessage }): Promise<void>
   /** Signals the run, or its recovery if it is closed; "closed" and "not found" count as delivered. */
   answerRun(input: { runId: string; answer: Answer }): Promise<void>
+  /** Asks each open run, or its recovery, to say again what it waits to hear of that environment. */
+  callRuns(input: { environment: string }): Promise<void>
   /** Is the run's workflow open? */
   isRunOpen(input: { runId: string }): Promise<boolean>
   /** What a run that was ended from outside leaves behind: by its own word, or else by the store's. */

@@ -57,6 +57,9 @@ export const cancelSignal = defineSignal<[CancelRequest]>('cancel')
 /** What has become of a deployment that the run asked for. Repeats are harmless. */
 export const answerSignal = defineSignal<[Answer]>('answer')
 
+/** The environment of that name was started afresh, and may not know all that it was asked. Repeats are harmless. */
+export const sayAgainSignal = defineSignal<[string]>('sayAgain')
+
 /**
  * A person settles the undo that the run is blocked at. Answers at once with what will happen; refused as `conflict` if no
  * undo, or another one, is blocked. The same id twice is once.

@@ -1,4 +1,4 @@
-import { CancellationScope, condition } from '@temporalio/workflow'
+import { CancellationScope, condition, patched } from '@temporalio/workflow'
 import type { EnvironmentMessage } from '../contract/environment-workflow.ts'
 import type { Answer } from '../domain/environment.ts'
 import { bookkeeping } from './activities.ts'
@@ -6,6 +6,8 @@ import { bookkeeping } from './activities.ts'
 /** What environments have answered to this run's requests. */
 export interface Answers {
   receive(answer: Answer): void
+  /** That environment may not know what it was asked: what waits for its answer says it again now. */
+  sayAgain(environment: string): void
   /** The newest one to this request. */
   find(requestId: string): Answer | undefined
   list(): Answer[]
@@ -29,7 +31,14 @@ export function repeatAfterMs(waitedMs: number): number {
 export function createAnswers(): Answers {
   const latest = new Map<string, Answer>()
   const watchers = new Map<string, (answer: Answer) => void>()
+  /** How often each environment was started afresh meanwhile. */
+  const calls = new Map<string, number>()
+  const callsOf = (environment: string): number => calls.get(environment) ?? 0
   return {
+    sayAgain(environment) {
+      // Under earlier code nothing came of it.
+      if (patched('says-it-again')) calls.set(environment, callsOf(environment) + 1)
+    },
     receive(answer) {
       const known = latest.get(answer.requestId)
       if (known !== undefined && answer.at < known.at) return
@@ -52,9 +61,11 @@ export function createAnswers(): Answers {
       }
       const askedAt = Date.now()
       for (;;) {
+        const heard = callsOf(environment)
         // A message that is under way is not recalled by a cancel: the environment must not be left guessing.
         await CancellationScope.nonCancellable(() => bookkeeping.tellEnvironment({ environment, message }))
-        await condition(() => answered() !== undefined, repeatAfterMs(Date.now() - askedAt))
+        const isDue = (): boolean => answered() !== undefined || callsOf(environment) > heard
+        await condition(isDue, repeatAfterMs(Date.now() - askedAt))
         const answer = answered()
         if (answer !== undefined) return answer
       }

@@ -73,7 +73,8 @@ async function own(input: EnvironmentInput): Promise<void> {
   setHandler(freezeUpdate, async (change) => (await atDesk()).freeze(change))
   setHandler(blockUpdate, async (change) => (await atDesk()).block(change))
 
-  const state = input.state ?? (await load(input.name))
+  const loaded = input.state === undefined ? await load(input.name) : { state: input.state, isAgain: false }
+  const { state } = loaded
   const deployer = createDeployer(state, tell)
   const freezing = createFreezing(state, tellQueue)
   const desk = createPersonDesk(state, { record: recordSurely, freezing, tell })
@@ -81,6 +82,8 @@ async function own(input: EnvironmentInput): Promise<void> {
   owner.state = state
   owner.desk = desk
   for (const message of waiting.splice(0)) receive(state, message)
+  // What was said to the one before, and is not on record.
+  if (loaded.isAgain && patched('calls-runs')) void inBackground(bookkeeping.callRuns({ environment: input.name }))
 
   for (;;) {
     await freezing.wait(() => rules.hasJob(state) || workflowInfo().continueAsNewSuggested)
@@ -152,13 +155,13 @@ async function own(input: EnvironmentInput): Promise<void> {
     }
   }
 
-  /** If it fails, the next record carries it, too. */
-  async function inBackground(recording: Promise<void>): Promise<void> {
+  /** If it fails, the next record carries it, too; and what runs are asked for they say some time anyway. */
+  async function inBackground(bookkept: Promise<void>): Promise<void> {
     underWay += 1
     try {
-      await recording
+      await bookkept
     } catch (error) {
-      log.warn('the state was not recorded', { environment: input.name, reason: reasonOf(error) })
+      log.warn('the state was not recorded, or runs were not asked', { environment: input.name, reason: reasonOf(error) })
     } finally {
       underWay -= 1
     }
@@ -227,8 +230,9 @@ async function work(state: EnvironmentState, { deployer, desk, tell }: Tools): P
   }
 }
 
-async function load(name: string): Promise<EnvironmentState> {
+/** `isAgain`: there was a workflow of this environment before. */
+async function load(name: string): Promise<{ state: EnvironmentState; isAgain: boolean }> {
   const { state, fence } = await bookkeeping.loadEnvironment({ environment: name })
-  if (state === undefined) return rules.emptyEnvironment(name, fence)
-  return { ...state, fence: Math.max(state.fence, fence) }
+  if (state === undefined) return { state: rules.emptyEnvironment(name, fence), isAgain: fence > 0 }
+  return { state: { ...state, fence: Math.max(state.fence, fence) }, isAgain: true }
 }

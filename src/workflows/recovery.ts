@@ -5,6 +5,7 @@ import {
   cancelSignal,
   runRemainsQuery,
   runStateQuery,
+  sayAgainSignal,
   type CancelRequest,
   type OwedUndo,
   type RecoveryInput,
@@ -51,6 +52,7 @@ async function recover(input: RecoveryInput): Promise<RunResult> {
   const closing = createClosing({ run, round, news, undo, workspace: { close: async () => going.workspace?.close() } })
 
   setHandler(answerSignal, answers.receive)
+  setHandler(sayAgainSignal, answers.sayAgain)
   setHandler(cancelSignal, (request) => {
     cancel ??= request
   })

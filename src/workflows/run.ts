@@ -4,6 +4,7 @@ import {
   cancelSignal,
   runRemainsQuery,
   runStateQuery,
+  sayAgainSignal,
   type CancelRequest,
   type RunInput,
   type RunResult,
@@ -50,6 +51,7 @@ export async function run(input: RunInput): Promise<RunResult> {
   const closing = createClosing({ run: input.run, round, news, undo, workspace })
 
   setHandler(answerSignal, answers.receive)
+  setHandler(sayAgainSignal, answers.sayAgain)
   setHandler(cancelSignal, (request) => {
     cancel ??= request
     scope.cancel()
