@@ -37,6 +37,12 @@ test('over several continuations no request, window, block or answer is lost, an
   const continuations = async (): Promise<number> => (await continued(environmentWorkflowId('production'))).length
   for (const version of ['v1', 'v2', 'v3']) expect(await run(deploying({ version }))).toMatchObject({ status: 'succeeded' })
   const { freeze: later } = await client.freeze('production', { from: '2099-01-01T00:00Z', for: '1h', reason: 'far off' })
+  // The window in the middle goes, and release 3 is blocked, unblocked and blocked again.
+  const middle = (await client.freeze('production', { from: '2098-01-01T00:00Z', for: '1h' })).freeze.id
+  const [lift, allow] = [randomUUID(), randomUUID()]
+  const lifted = await client.unfreeze('production', { freeze: middle }, lift)
+  await client.block('production', { release: '3' })
+  await client.unblock('production', { release: '3' }, allow)
   await client.block('production', { release: '3', reason: 'leaks' })
 
   // Asked for all at once: they wait in the queue while the workflow continues as new.
@@ -66,6 +72,9 @@ test('over several continuations no request, window, block or answer is lost, an
     })
   await until('it has continued since', async () => (await continuations()) > before)
 
+  // Neither are these, which lay between what is so now.
+  expect(await client.unfreeze('production', { freeze: middle }, lift)).toEqual(lifted)
+  await client.unblock('production', { release: '3' }, allow)
   const environment = await client.getEnvironment('production')
   expect(environment.freezes.map(({ id }) => id)).toEqual([later.id, freeze.id])
   expect(environment.blocked.map(({ release }) => release.number)).toEqual([3])

@@ -7,6 +7,5 @@ export function temporalServerArgs(spec: { port: number; database: string }): st
     ...['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=2'],
     // 20 reads of the transfer queue a second is the default: every hop would wait up to 50 ms.
     ...['--dynamic-config-value', 'history.transferProcessorMaxPollRPS=2000'],
-    ...['--search-attribute', 'UndoOwed=Bool'],
   ]
 }

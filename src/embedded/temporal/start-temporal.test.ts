@@ -43,10 +43,9 @@ async function ask<T>(server: TemporalServer, call: (connection: Connection) => 
   }
 }
 
-test('answers when it is started, keeps histories for 30 days and knows the search attribute', async () => {
+test('answers when it is started and keeps histories for 30 days', async () => {
   const server = await start()
   const seconds = await ask(server, async ({ workflowService }) => {
-    await workflowService.countWorkflowExecutions({ namespace: 'default', query: 'UndoOwed = true' })
     const { config } = await workflowService.describeNamespace({ namespace: 'default' })
     return config?.workflowExecutionRetentionTtl?.seconds?.toNumber()
   })
