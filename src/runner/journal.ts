@@ -176,6 +176,7 @@ function writeJournal(file: string, begun: Begun): Journal {
     synced.close()
     throw error
   }
+  faultPoint('journal.begun')
   const note = (line: Line) => {
     writeAll(unsynced, `${JSON.stringify(line)}\n`)
   }
