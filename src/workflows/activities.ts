@@ -2,6 +2,7 @@
 import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow'
 import type { ControlActivities, DeployerActivities, RunnerActivities } from '../contract/activities.ts'
 import { runnerQueue, taskQueues } from '../contract/task-queues.ts'
+import { inTurn } from './in-turn.ts'
 
 /** Silence of a worker for this long means that it is gone. Workers heartbeat every second, throttled to 2 s. */
 const heartbeatTimeout = '10s'
@@ -24,23 +25,25 @@ export const reading = proxyActivities<Pick<ControlActivities, 'readRemains'>>({
 })
 
 /** Short bookkeeping that the workflow's next decision needs; in the worker's own process. */
-export const inline = proxyLocalActivities<
-  Pick<
-    ControlActivities,
-    | 'compileRun'
-    | 'loadResume'
-    | 'isRunnerActive'
-    | 'findRunner'
-    | 'noteHolder'
-    | 'takeFence'
-    | 'recordEnvironment'
-    | 'findFreeze'
-  >
->({
-  startToCloseTimeout: '5s',
-  cancellationType,
-  retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
-})
+export const inline = inTurn(
+  proxyLocalActivities<
+    Pick<
+      ControlActivities,
+      | 'compileRun'
+      | 'loadResume'
+      | 'isRunnerActive'
+      | 'findRunner'
+      | 'noteHolder'
+      | 'takeFence'
+      | 'recordEnvironment'
+      | 'findFreeze'
+    >
+  >({
+    startToCloseTimeout: '5s',
+    cancellationType,
+    retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
+  }),
+)
 
 export const openings = proxyActivities<Pick<RunnerActivities, 'openWorkspace'>>({
   taskQueue: taskQueues.openings,

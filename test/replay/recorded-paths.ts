@@ -86,6 +86,8 @@ export const recordedPaths = {
     end: 'open',
     shows: ['EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED', 'version 1 was asked for', '"id":"deploy/'],
   },
+  // An update came while a local activity was under way: of a chaos run, so no drive makes it again.
+  'environment-update-beside-local': { end: 'open', shows: ['has no earlier release to go back to', 'core_local_activity'] },
   'environment-withdrawn-in-bake': { end: 'open', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCELED', '/undo-clear/'] },
   'environment-undo-retried': { end: 'open', shows: ['"after":', '/undo-stage/5', '/undo-activate/1'] },
   'environment-migration-taken-down': { end: 'open', shows: ['"migrate"', 'failed under traffic', '/migrate-down-'] },
