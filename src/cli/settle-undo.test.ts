@@ -91,7 +91,15 @@ describe('show of a run that waits', () => {
 
   test('says once what a queued deployment waits for', async () => {
     const image = { repository: 'shop/app', digest: `sha256:${'a'.repeat(64)}`, sizeBytes: 1 }
-    const release = { id: crypto.randomUUID(), number: 1, version: '1', project: 'shop', sha: run.trigger.sha, runId: run.id, image }
+    const release = {
+      id: crypto.randomUUID(),
+      number: 1,
+      version: '1',
+      project: 'shop',
+      sha: run.trigger.sha,
+      runId: run.id,
+      image,
+    }
     const request: DeployRequest = {
       ...{ id: `${run.id}/ship/eu/1`, runId: run.id, step: 'ship', release, ref: run.trigger.ref, sequence: 1, forced: false },
       deploy: { environment: 'eu', strategy: 'blue_green', health: {}, bakeMs: 0 },
