@@ -1,3 +1,4 @@
+// Long because all stories of deployments share their environments and the ways to wait for them.
 /** Drives deployments; each story has an environment of its own, so that its history begins and ends with it. */
 import { randomUUID } from 'node:crypto'
 import { renameSync, writeFileSync } from 'node:fs'
@@ -26,6 +27,8 @@ export const driveEnvironments = [
   'provisional',
   'settled',
   'late',
+  'overruled',
+  'unwanted',
 ] as const
 type DriveEnvironment = (typeof driveEnvironments)[number]
 
@@ -231,7 +234,7 @@ export const deploymentDrives: readonly Drive[] = [
     },
   },
   {
-    records: ['environment-recovered'],
+    records: ['environment-recovered', 'run-asked-to-say-again'],
     async drive({ scenario, temporal }) {
       await deploy(scenario, 'recovered', '1')
       const { id } = await scenario.start(deploying({ version: '2', environment: 'recovered', bake: longBake }))
@@ -239,7 +242,54 @@ export const deploymentDrives: readonly Drive[] = [
       // The run repeats its request, which starts the environment afresh.
       await temporal.workflow.getHandle(workflowOf('recovered')).terminate('from outside')
       await endAs(scenario, id, 'rolled_back')
-      return { 'environment-recovered': workflowOf('recovered') }
+      return { 'environment-recovered': workflowOf('recovered'), 'run-asked-to-say-again': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['run-overruled'],
+    async drive({ scenario }) {
+      await deploy(scenario, 'overruled', '1')
+      const after = '    retry: { max: 1, on: [failed, errored], backoff: 1s }\n'
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'overruled', bake: longBake, after }))
+      await watched(scenario, id)
+      await scenario.system.client.rollback('overruled', { reason: 'it smells' }, randomUUID())
+      await endAs(scenario, id, 'rolled_back')
+      return { 'run-overruled': runWorkflow(id) }
+    },
+  },
+  {
+    records: ['run-group-cut-off'],
+    async drive({ scenario }) {
+      const after = '    retry: { max: 1, on: [failed], backoff: 20s }\n'
+      const pipeline = deploying({ version: '1', environment: 'GROUP', bake: '2s', after })
+      const older = await scenario.start(pipeline.replace('environment: GROUP', 'environments: [east, west]\n      at_once: 1'))
+      await until('the second one is watched', async () =>
+        (await scenario.events(older.id)).some(
+          ({ body }) => body.type === 'deployment' && body.environment === 'west' && body.phase === 'verify',
+        ),
+      )
+      await fetch(`${scenario.system.edgeOf('west')}/sicken`)
+      await until('it has failed', async () =>
+        (await scenario.system.client.getRun(older)).steps.some(({ step, status }) => step === 'ship' && status === 'failed'),
+      )
+      const newer = await scenario.start(deploying({ version: '2', environment: 'west' }), { branch: older.branch })
+      await endAs(scenario, newer.id, 'succeeded')
+      await endAs(scenario, older.id, 'rolled_back')
+      return { 'run-group-cut-off': runWorkflow(older.id) }
+    },
+  },
+  {
+    records: ['environment-back-to-a-level'],
+    async drive({ scenario }) {
+      const { client } = scenario.system
+      await deploy(scenario, 'unwanted', '1', migrating)
+      const first = String((await client.getEnvironment('unwanted')).current?.release.number)
+      await client.block('unwanted', { release: first }, randomUUID())
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'unwanted', bake: longBake, after: migrating }))
+      await watched(scenario, id)
+      await fetch(`${scenario.system.edgeOf('unwanted')}/sicken`)
+      await endAs(scenario, id, 'rolled_back')
+      return { 'environment-back-to-a-level': workflowOf('unwanted') }
     },
   },
 ]

@@ -60,7 +60,12 @@ export const recordedPaths = {
   'run-undo-taken-over': { end: 'rolled_back', shows: ['findRunner', 'runScript', 'TIMEOUT_TYPE_HEARTBEAT', '"type":"undo"'] },
   'run-resumed': { end: 'succeeded', shows: ['loadResume', 'is done again', '"round":1', '"attempt":2'] },
   'run-control-killed': { end: 'succeeded', shows: ['EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT'] },
-  'environment-first-deployment': { end: 'open', shows: ['stage', 'check', 'activate', 'verify', 'retire', '"type":"keep"'] },
+  // Before an environment of which nothing is on record asked its target.
+  'environment-first-deployment-before-asking': {
+    end: 'open',
+    shows: ['stage', 'check', 'activate', 'verify', 'retire', '"type":"keep"'],
+  },
+  'environment-first-deployment': { end: 'open', shows: ['empty-asks-target', 'observe', 'activate', 'retire', '"type":"keep"'] },
   'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },
   'run-frozen': { end: 'succeeded', shows: ['"type":"waiting"', 'frozen until', 'EVENT_TYPE_TIMER_CANCELED'] },
   'run-blocked': { end: 'rolled_back', shows: ['is blocked in blocked: it is the image of'] },
@@ -97,7 +102,13 @@ export const recordedPaths = {
   },
   'environment-migration-parked': { end: 'open', shows: ['cannot be taken down', '"after":', '/undo-stage/1'] },
   'environment-recovered-onto-provisional': { end: 'open', shows: ['recover-onto-provisional', 'observe', '/undo-stage/'] },
-  'environment-recovered': { end: 'open', shows: ['observe', 'EVENT_TYPE_TIMER_FIRED', '/undo-stage/'] },
+  // Before a fresh owner told anybody.
+  'environment-recovered-before-telling': { end: 'open', shows: ['observe', 'EVENT_TYPE_TIMER_FIRED', '/undo-stage/'] },
+  'environment-recovered': { end: 'open', shows: ['observe', '/undo-stage/', 'recovery-tells', 'answerRun', 'callRuns'] },
+  'run-asked-to-say-again': { end: 'rolled_back', shows: ['sayAgain', 'says-it-again', 'its workflow was ended from outside'] },
+  'run-overruled': { end: 'rolled_back', shows: ['undone-is-not-retried', 'goes first (it smells)'] },
+  'run-group-cut-off': { end: 'rolled_back', shows: ['what-stands-is-not-skipped', 'a newer push to', '/ship/west/2'] },
+  'environment-back-to-a-level': { end: 'open', shows: ['back-to-a-level', '/undo-clear/', '/migrate-down-'] },
   'recovery-nothing-owed': { end: 'errored', shows: ['readRemains', 'terminated: from outside', '"keep":true', 'finishRun'] },
   'recovery-taken-back': { end: 'rolled_back', shows: ['"type":"withdraw"', 'runScript'] },
   'recovery-blocked': { end: 'open', shows: ['rollback_blocked', 'EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED'] },

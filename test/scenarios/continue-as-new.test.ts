@@ -73,7 +73,7 @@ test('over several continuations no request, window, block or answer is lost, an
   await until('it has continued since', async () => (await continuations()) > before)
 
   // Neither are these, which lay between what is so now.
-  expect(await client.unfreeze('production', { freeze: middle }, lift)).toEqual(lifted)
+  expect((await client.unfreeze('production', { freeze: middle }, lift)).freeze).toEqual(lifted.freeze)
   await client.unblock('production', { release: '3' }, allow)
   const environment = await client.getEnvironment('production')
   expect(environment.freezes.map(({ id }) => id)).toEqual([later.id, freeze.id])
