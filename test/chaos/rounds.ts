@@ -1,5 +1,6 @@
 /** A run that goes on after its end is the same run in its next round: what it told in each. */
 import type { StoredRunEvent } from '../../src/domain/run-event.ts'
+import type { StepStatus } from '../../src/domain/step.ts'
 import type { Effect } from './effects.ts'
 import type { RunMemory } from './memory.ts'
 
@@ -34,13 +35,22 @@ export function isIn({ number, from, until }: Round, { at }: Pick<Effect, 'at'>)
   return at === undefined ? number === 0 : at >= from && at < until
 }
 
-/** What began in this round: steps with their first attempt in it. */
-export function begunIn({ events }: Round): Map<string, number> {
+/**
+ * What began in this round: steps with their first attempt in it. Some are told only of when they have ended. Late news of an attempt
+ * of a round before are none of this one.
+ */
+export function begunIn(rounds: readonly Round[], number: number): Map<string, number> {
+  const before = new Map<string, number>()
   const begun = new Map<string, number>()
-  for (const { body } of events) {
-    if (body.type !== 'step' || body.change.status !== 'running') continue
-    const { step, attempt } = body.change
-    begun.set(step, Math.min(attempt, begun.get(step) ?? Infinity))
+  for (const round of rounds.slice(0, number + 1)) {
+    for (const { body } of round.events) {
+      if (body.type !== 'step' || notBegun.includes(body.change.status)) continue
+      const { step, attempt } = body.change
+      if (round.number < number) before.set(step, Math.max(attempt, before.get(step) ?? 0))
+      else if (attempt > (before.get(step) ?? 0)) begun.set(step, Math.min(attempt, begun.get(step) ?? Infinity))
+    }
   }
   return begun
 }
+
+const notBegun: readonly StepStatus[] = ['queued', 'waiting', 'skipped']

@@ -53,7 +53,9 @@ function checkOrder(memory: Memory, one: RunMemory, step: string, effects: reado
 
 /** By the run's own events: under a later epoch no attempt begins of what had succeeded. */
 function checkSteps(memory: Memory, one: RunMemory, finding: FindingWriter): void {
-  const changes = one.events.flatMap(({ body }) => (body.type === 'step' ? [body.change] : []))
+  // Those of `finally` are looked at by themselves.
+  const ofPlan = new Set(one.plan?.steps.map(({ id }) => id))
+  const changes = one.events.flatMap(({ body }) => (body.type === 'step' && ofPlan.has(body.change.step) ? [body.change] : []))
   for (const [index, done] of changes.entries()) {
     if (done.status !== 'succeeded') continue
     const again = changes
@@ -70,7 +72,7 @@ function checkSteps(memory: Memory, one: RunMemory, finding: FindingWriter): voi
     )
   }
   const wins = groupBy(
-    one.steps.filter(({ status }) => status === 'succeeded'),
+    one.steps.filter(({ step, status }) => status === 'succeeded' && ofPlan.has(step)),
     ({ step }) => step,
   )
   for (const [step, rows] of wins) {
@@ -83,12 +85,12 @@ function checkSteps(memory: Memory, one: RunMemory, finding: FindingWriter): voi
 /** What had succeeded runs again as that attempt: since its workspace was lost, or since a person wanted it or what it needs. */
 function mayRunAgain(memory: Memory, one: RunMemory, step: string, attempt: number): boolean {
   const rounds = roundsOf(one)
-  const round = rounds.findLast((candidate) => (begunIn(candidate).get(step) ?? Infinity) <= attempt)
+  const round = rounds.findLast(({ number }) => (begunIn(rounds, number).get(step) ?? Infinity) <= attempt)
   // By the notes alone it is not known in which round it was.
   if (round === undefined) return rounds.some(mayGoBack)
   if (mayGoBack(round)) return true
   // Within a round nothing is done anew.
-  const isFirst = begunIn(round).get(step) === attempt
+  const isFirst = begunIn(rounds, round.number).get(step) === attempt
   return isFirst && round.number > 0 && doneAgainIn(memory, one, rounds.slice(0, round.number)).has(step)
 }
 

@@ -12,7 +12,8 @@ export function checkFinally(memory: Memory, finding: FindingWriter): void {
     for (const { id, statuses, skip } of one.plan?.finally ?? []) {
       if (skip !== undefined || statuses.length > 0) continue
       const ofStep = mine.filter(({ step }) => step === id)
-      for (const round of roundsOf(one)) checkRound(memory, { one, step: id, round, notes: ofStep }, finding)
+      const rounds = roundsOf(one)
+      for (const { number } of rounds) checkRound(memory, { one, step: id, rounds, number, notes: ofStep }, finding)
       const late = ofStep.find(({ attempt }) => attempt > one.run.round + 1)
       if (late !== undefined) {
         const facts = `ran as attempt ${String(late.attempt)}, and the run went on ${String(one.run.round)} times`
@@ -25,21 +26,22 @@ export function checkFinally(memory: Memory, finding: FindingWriter): void {
 interface Looked {
   one: RunMemory
   step: string
-  round: Round
+  rounds: readonly Round[]
+  number: number
   notes: readonly Effect[]
 }
 
-function checkRound(memory: Memory, { one, step, round, notes }: Looked, finding: FindingWriter): void {
-  const isOver = one.run.endedAt !== undefined || round.number < one.run.round
+function checkRound(memory: Memory, { one, step, rounds, number, notes }: Looked, finding: FindingWriter): void {
+  const isOver = one.run.endedAt !== undefined || number < one.run.round
   if (!isOver) return
-  const attempt = round.number + 1
+  const attempt = number + 1
   const ran = notes.filter((note) => note.attempt === attempt).length
-  const about = `run ${one.run.id}, finally ${step} of round ${String(round.number)}`
+  const about = `run ${one.run.id}, finally ${step} of round ${String(number)}`
   finding.look('finally')
   // A round that was ended before it had read its plan has none.
-  if (ran === 0 && begunIn(round).size > 0) finding.blame(about, 'was not carried out')
+  if (ran === 0 && begunIn(rounds, number).size > 0) finding.blame(about, 'was not carried out')
   const epochs = epochsOf(memory, one, step, attempt)
-  const recovered = recoveriesOf(memory, one, round)
+  const recovered = recoveriesOf(memory, one, number)
   const allowed = Math.max(1, epochs.length) + recovered
   if (ran > allowed) {
     const under = `it ran under the epochs [${epochs.join(', ')}], and was recovered ${String(recovered)} times`
@@ -47,7 +49,7 @@ function checkRound(memory: Memory, { one, step, round, notes }: Looked, finding
   }
 }
 
-function recoveriesOf({ executions }: Memory, { run }: RunMemory, { number }: Round): number {
+function recoveriesOf({ executions }: Memory, { run }: RunMemory, number: number): number {
   const id = `recovery/${run.id}${number === 0 ? '' : `/retry-${String(number)}`}`
   return executions.filter(({ workflowId }) => workflowId === id).length
 }
