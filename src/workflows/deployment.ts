@@ -57,8 +57,15 @@ const askAgainMs = 10_000
 
 type Tell = (runId: string, answer: Answer) => void
 
-export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
+interface Deps {
+  tell: Tell
+  /** A fresh owner with nothing on record: before its first operation it asks the target what that has seen. */
+  isBlank: boolean
+}
+
+export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps): Deployer {
   const environment = state.name
+  let asksFirst = isBlank
 
   /** An undo of this very request, or a person's rollback, goes before a run's deployment. */
   function isUrgent(): boolean {
@@ -88,6 +95,8 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
 
   /** A new fencing number, on disk before it is used. */
   async function nextOperation(operationId: string): Promise<Operation> {
+    if (asksFirst) await learnFence()
+    asksFirst = false
     state.fence += 1
     await inline.takeFence({ environment, fence: state.fence })
     return { environment, fence: state.fence, operationId }
@@ -469,7 +478,7 @@ export function createDeployer(state: EnvironmentState, tell: Tell): Deployer {
     async recover(silenceMs, sleep) {
       const { active } = state
       if (active !== undefined) await sleep(silenceMs)
-      if (active === undefined && state.current === undefined) return learnFence()
+      if (active === undefined && state.current === undefined) return
       const seen = await observe(sleep)
       state.fence = Math.max(state.fence, seen.fence)
       if (active === undefined && seen.servingDigest === state.current?.release.image.digest) {

@@ -75,7 +75,8 @@ async function own(input: EnvironmentInput): Promise<void> {
 
   const loaded = input.state === undefined ? await load(input.name) : { state: input.state, isAgain: false }
   const { state } = loaded
-  const deployer = createDeployer(state, tell)
+  const isBlank = input.state === undefined && state.active === undefined && state.current === undefined
+  const deployer = createDeployer(state, { tell, isBlank })
   const freezing = createFreezing(state, tellQueue)
   const desk = createPersonDesk(state, { record: recordSurely, freezing, tell })
   if (input.state === undefined) await recover()

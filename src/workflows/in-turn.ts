@@ -22,11 +22,10 @@ export function whenTheRestHasGone(): Promise<void> {
 export function inTurn<T extends object>(functions: T): T {
   return new Proxy(functions, {
     get(target, name, receiver) {
-      const called: unknown = Reflect.get(target, name, receiver)
-      if (typeof called !== 'function') return called
+      const called = Reflect.get(target, name, receiver) as (...args: unknown[]) => Promise<unknown>
       return async (...args: unknown[]): Promise<unknown> => {
         try {
-          return (await called(...args)) as unknown
+          return await called(...args)
         } finally {
           await whenTheRestHasGone()
         }
