@@ -118,7 +118,7 @@ export function createPersons(input: { world: ChaosWorld; ledger: Ledger; signal
 
   async function freeze({ environment, forMs, server }: Planned<'freeze'>): Promise<void> {
     const frozen = await ask(server, { kind: 'freeze', environment }, (client, key) =>
-      client.freeze(environment, { for: '2m', reason: 'chaos' }, key),
+      client.freeze(environment, { for: '1m', reason: 'chaos' }, key),
     )
     if (frozen === undefined) return
     await pause(forMs, signal)
