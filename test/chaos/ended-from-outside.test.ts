@@ -314,8 +314,11 @@ test('a run that is terminated in the middle of settling has settled', { timeout
   const group = deploying({ version: 'new', environment: 'GROUP', after })
   const { id } = await scenario.start(group.replace('environment: GROUP', 'environments: [east, west]'))
   await scenario.noted('point')
-  const watched = await scenario.start(deploying({ version: 'watched', environment: 'west', bake: '5m' }))
-  await until('the other one is watched', async () => (await served('west')) === 'watched')
+  const silent = deploying({ version: 'silent', environment: 'west', entrypoint: '[node, -e, "setInterval(() => 0, 1000)"]' })
+  const other = await scenario.start(silent.replace('timeout: 5s', 'timeout: 55s'))
+  await until('the other one is waited for', async () =>
+    (await scenario.events(other.id)).some(({ body }) => body.type === 'deployment' && body.phase === 'check'),
+  )
   // Whoever owns it next waits until what was under way is over before it answers.
   await terminate(environmentWorkflowId('west'))
   writeFileSync(join(scenario.notes, 'point-go'), '')
@@ -331,7 +334,7 @@ test('a run that is terminated in the middle of settling has settled', { timeout
   expect(undos(run)).toEqual(['ship: discharged', 'ship: discharged'])
   expect(outline(run).at(-1)).toBe('later: skipped')
   expect(scenario.readNote('later')).toEqual([])
-  await ended(watched.id)
+  await ended(other.id)
   expect([await served('east'), await served('west')]).toEqual(['new', 'new'])
 })
 
