@@ -133,6 +133,18 @@ describe('a run that goes on after its end', () => {
     expect(await judge(wanted.small)).toEqual([])
   })
 
+  it('may do a step again that is told of only when it has ended, and its steps of finally', async () => {
+    const { small, run } = await one({
+      ...failed,
+      changes: [change('build', 'succeeded'), change('tell', 'succeeded')],
+      silent: true,
+    })
+    const changes = ['build', 'tell'].map((step) => change(step, 'succeeded', { attempt: 2, epoch: 2 }))
+    await small.carryOut(await small.goOn(run, { from: 'build' }), { plan: chain, changes, silent: true })
+    await tellForge(small, run, 'success')
+    expect(await judge(small)).toEqual([])
+  })
+
   it('is said to have done a finished step again that nobody wanted', async () => {
     const { small, run } = await one(failed)
     await small.carryOut(await small.goOn(run, { from: 'check' }), { plan: chain, changes: ['build', 'check'].flatMap(again) })
