@@ -9,7 +9,7 @@ import {
 import type { Logger } from 'pino'
 import type { EnvironmentInput } from '../src/contract/environment-workflow.ts'
 import type { RecoveryInput, RunMemo } from '../src/contract/run-workflow.ts'
-import { taskQueues } from '../src/contract/task-queues.ts'
+import { taskQueues, workflowTaskTimeout } from '../src/contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../src/contract/workflow-ids.ts'
 import { messageOf } from '../src/domain/errors.ts'
 import { isEndedRun, RunIdentity } from '../src/domain/run.ts'
@@ -29,7 +29,6 @@ export interface JanitorOptions {
 
 /** Few, beside everything else that Temporal is asked. */
 const atOnce = 5
-const workflowTaskTimeout = '2s'
 
 /** The first round is at once. Several may go on, in any processes: what is started twice is started once. */
 export function startJanitor(options: JanitorOptions): { stop(): Promise<void> } {

@@ -4,7 +4,7 @@ import type { ControlActivities } from '../contract/activities.ts'
 import { environmentSignal } from '../contract/environment-workflow.ts'
 import { presenceTimeoutMs } from '../contract/runner-api.ts'
 import { answerSignal, sayAgainSignal } from '../contract/run-workflow.ts'
-import { taskQueues } from '../contract/task-queues.ts'
+import { taskQueues, workflowTaskTimeout } from '../contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import { BelayError } from '../domain/errors.ts'
 import { findFreeze } from '../domain/freeze-times.ts'
@@ -72,7 +72,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
         args: [{ name: environment }],
         signal: environmentSignal,
         signalArgs: [message],
-        workflowTaskTimeout: '2s',
+        workflowTaskTimeout,
       })
     },
     async answerRun({ runId, answer }) {

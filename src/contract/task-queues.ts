@@ -12,3 +12,9 @@ export const taskQueues = {
 export function runnerQueue(runner: string): string {
   return `steps/${runner}`
 }
+
+/**
+ * Of every workflow. In less than this its history must be replayed by a worker that does not know it, also on a machine that is busy; and
+ * so long stands still what a worker was about when it was killed.
+ */
+export const workflowTaskTimeout = '5s'

@@ -60,7 +60,7 @@ describe('start', () => {
       run: { id, number, project, sequence, trigger },
       repository: { project: 'shop', url: 'https://git.example/acme/shop.git' },
     })
-    expect(Number(workflowTaskTimeout?.seconds)).toBe(2)
+    expect(Number(workflowTaskTimeout?.seconds)).toBe(5)
   })
 
   test('carried twice, because the first acknowledgement was lost, is one workflow', async () => {

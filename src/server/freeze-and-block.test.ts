@@ -69,7 +69,7 @@ function request(environment: Name, number: number): DeployRequest {
 async function send(environment: Name, wanted: DeployRequest): Promise<void> {
   await controlled.temporal.workflow.signalWithStart('environment', {
     ...{ taskQueue: 'control', workflowId: environmentWorkflowId(environment), args: [{ name: environment }] },
-    ...{ signal: environmentSignal, signalArgs: [{ type: 'deploy', request: wanted }] as const, workflowTaskTimeout: '2s' },
+    ...{ signal: environmentSignal, signalArgs: [{ type: 'deploy', request: wanted }] as const, workflowTaskTimeout: '5s' },
   })
 }
 

@@ -21,7 +21,7 @@ import {
   type PersonAccepted,
 } from '../contract/environment-workflow.ts'
 import { cancelSignal, settleUndoUpdate, type CancelRequest, type RunInput, type RunMemo } from '../contract/run-workflow.ts'
-import { taskQueues } from '../contract/task-queues.ts'
+import { taskQueues, workflowTaskTimeout } from '../contract/task-queues.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../contract/workflow-ids.ts'
 import type { RollbackRequest } from '../domain/environment.ts'
 import type { SettledUndo, SettleUndo } from '../domain/settle-undo.ts'
@@ -62,7 +62,6 @@ export interface Orchestrator {
 }
 
 const deadlinesMs = { ping: 2_000, command: 5_000, person: 10_000 } as const
-const workflowTaskTimeout = '2s'
 
 export function createOrchestrator(options: OrchestratorOptions): Orchestrator {
   const { address, namespace, storeId, dataConverter, mayCall } = options

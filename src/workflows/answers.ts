@@ -18,10 +18,10 @@ export interface Answers {
 }
 
 /**
- * A message is said again for an environment that was ended from outside and knows nothing of it. Each time costs both histories
- * some events, and a wait may take days: as many as Temporal holds must do.
+ * A message is said again for an environment that was ended from outside and knows nothing of it; one that was started again asks for it
+ * by itself. Each time costs both histories some events, a wait may take weeks, and what is long takes long to replay.
  */
-const repeat = { firstMs: 30_000, share: 1 / 20, mostMs: 60 * 60_000 } as const
+const repeat = { firstMs: 30_000, share: 1 / 5, mostMs: 6 * 60 * 60_000 } as const
 
 /** Until the next time, of a wait that has taken so long. */
 export function repeatAfterMs(waitedMs: number): number {

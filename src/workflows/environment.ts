@@ -33,6 +33,12 @@ import { acceptPerson, createPersonDesk, type PersonDesk } from './person-desk.t
 /** Heartbeat and grace: after this long, what a dead owner had begun is over. */
 const silenceMs = 20_000
 
+/**
+ * About how many events each makes, and how many a worker replays in a second or two where it has to share its machine. They are reckoned
+ * and not asked for: what Temporal says of a history's length may come at another moment in a replay.
+ */
+const events = { job: 120, message: 10, long: 600 } as const
+
 /** How long continuing as new waits for answers that are on their way. */
 const patienceMs = 10_000
 
@@ -48,6 +54,9 @@ export function environment(input: EnvironmentInput): Promise<void> {
 async function own(input: EnvironmentInput): Promise<void> {
   // Said to a run is what is in the store; a queue can be looked at before its first deployment.
   const recordsFirst = patched('environment-records-first')
+  const staysShort = patched('histories-stay-short')
+  let reckoned = 0
+  const isLong = (): boolean => workflowInfo().continueAsNewSuggested || (staysShort && reckoned > events.long)
   /** Answers and records that nothing waits for. */
   let underWay = 0
   const waiting: EnvironmentMessage[] = []
@@ -55,6 +64,7 @@ async function own(input: EnvironmentInput): Promise<void> {
 
   // Handlers come first, so that nothing is missed; what arrives before the state is loaded waits.
   setHandler(environmentSignal, (message) => {
+    reckoned += events.message
     if (owner.state === undefined) waiting.push(message)
     else receive(owner.state, message)
   })
@@ -65,6 +75,7 @@ async function own(input: EnvironmentInput): Promise<void> {
     return acceptPerson(owner.state, request)
   })
   const atDesk = async (): Promise<PersonDesk> => {
+    reckoned += events.message
     await condition(() => owner.desk !== undefined)
     if (owner.desk === undefined) throw ApplicationFailure.nonRetryable('the environment is starting', 'unavailable')
     return owner.desk
@@ -87,8 +98,8 @@ async function own(input: EnvironmentInput): Promise<void> {
   if (loaded.isAgain && patched('calls-runs')) void inBackground(bookkeeping.callRuns({ environment: input.name }))
 
   for (;;) {
-    await freezing.wait(() => rules.hasJob(state) || workflowInfo().continueAsNewSuggested)
-    if (workflowInfo().continueAsNewSuggested) {
+    await freezing.wait(() => rules.hasJob(state) || isLong())
+    if (isLong()) {
       // What is on its way would be dropped, and its run would have to ask again.
       if (recordsFirst) await condition(() => underWay === 0, patienceMs)
       await condition(allHandlersFinished)
@@ -98,6 +109,7 @@ async function own(input: EnvironmentInput): Promise<void> {
       await freezing.settle()
       if (!rules.hasJob(state)) continue
     }
+    reckoned += events.job
     try {
       await work(state, { deployer, desk, tell })
     } catch (error) {

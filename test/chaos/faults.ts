@@ -2,7 +2,7 @@
 /** Breaks what the schedule says, mends it after a while, and writes both down. */
 import { readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Client, Connection } from '@temporalio/client'
+import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client'
 import { environmentWorkflowId, runWorkflowId } from '../../src/contract/workflow-ids.ts'
 import { runnerNames, partNames, type PartName } from '../helpers/cluster.ts'
 import type { WireRule } from '../helpers/faulty-wire.ts'
@@ -216,12 +216,13 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
     const chosen = planned.what === 'environment' ? planned.environment : await chooseRun(planned.pick)
     if (chosen === undefined) return wasIdle('terminate run')
     const run = planned.what === 'run'
-    const about = run ? runWorkflowId(chosen) : environmentWorkflowId(chosen)
+    const round = run ? ((await world.store.runs.find(chosen))?.round ?? 0) : 0
+    const about = run ? runWorkflowId(chosen, round) : environmentWorkflowId(chosen)
     try {
       await inTemporal((client) => client.workflow.getHandle(about).terminate('chaos'))
-    } catch {
-      // Temporal is away, or the workflow has just ended.
-      return wasIdle(`terminate ${planned.what}`)
+    } catch (error) {
+      // It has just ended. If Temporal is away, it may have been carried out all the same: then it counts.
+      if (error instanceof WorkflowNotFoundError) return wasIdle(`terminate ${planned.what}`)
     }
     const fault = note(`terminate ${planned.what}`, run ? { run: chosen } : { environment: chosen })
     fault.about = about

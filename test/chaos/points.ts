@@ -11,7 +11,7 @@ export interface FaultPoint {
 const activities = [
   // Control.
   ...['compileRun', 'loadResume', 'recordRunEvents', 'finishRun', 'isRunnerActive', 'findRunner', 'noteHolder', 'cutLogs'],
-  ...['createRelease', 'tellEnvironment', 'answerRun', 'isRunOpen', 'readRemains'],
+  ...['createRelease', 'tellEnvironment', 'answerRun', 'callRuns', 'isRunOpen', 'readRemains'],
   ...['loadEnvironment', 'takeFence', 'recordEnvironment', 'findFreeze'],
   // The deployer, forward and back.
   ...['observe', 'migrate', 'stage', 'check', 'activate', 'verify', 'retire', 'clear'],
