@@ -7,9 +7,16 @@ const chaosChecker = [
   'test/chaos/{check,expected-lines,patient,pipelines,points,report,tables}.test.ts',
 ]
 
+/** Whole container engines and builders, and what outlasts heartbeats: minutes that `.ci/run` has and `npm test` has not. */
+const long = [
+  'src/drivers/targets/docker/{docker-target,engine-fence}.test.ts',
+  'src/drivers/builders/dockerfile-builders.test.ts',
+  'test/scenarios/{containers,environment-recovery,foreign-sources,interrupted}.test.ts',
+]
+
 /**
- * unit: rooms, contracts and architecture, side by side. scenarios: whole paths with everything real, one after another.
- * faults: the longer floods and kills, run by .ci/run only. A group starts when the one before it has ended.
+ * unit: rooms, contracts and architecture. scenarios: whole paths with everything real. By .ci/run only: long, more of both, and faults,
+ * the longer floods and kills, one after another. Else two files at a time; a group starts when the one before it has ended.
  */
 export default defineConfig({
   test: {
@@ -28,19 +35,42 @@ export default defineConfig({
             // What judges a chaos run; the runs themselves are faults.
             ...chaosChecker,
           ],
+          exclude: [...configDefaults.exclude, ...long],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
       },
-      wholePaths('scenarios', ['test/{scenarios,replay}/**/*.test.ts', 'bench/**/*.test.ts'], 1),
-      ...(process.env['BELAY_LONG'] === '1' ? [wholePaths('faults', ['test/{floods,chaos}/**/*.test.ts'], 2, chaosChecker)] : []),
+      wholePaths('scenarios', {
+        include: ['test/{scenarios,replay}/**/*.test.ts', 'bench/**/*.test.ts'],
+        exclude: long,
+        groupOrder: 1,
+        maxWorkers: 2,
+      }),
+      ...(process.env['BELAY_LONG'] === '1'
+        ? [
+            wholePaths('long', { include: long, exclude: [], groupOrder: 2, maxWorkers: 2 }),
+            wholePaths('faults', {
+              include: ['test/{floods,chaos}/**/*.test.ts'],
+              exclude: chaosChecker,
+              groupOrder: 3,
+              maxWorkers: 1,
+            }),
+          ]
+        : []),
     ],
   },
 })
 
-function wholePaths(name: string, include: string[], groupOrder: number, exclude: string[] = []) {
+interface WholePaths {
+  include: string[]
+  exclude: string[]
+  groupOrder: number
+  maxWorkers: number
+}
+
+function wholePaths(name: string, { include, exclude, groupOrder, maxWorkers }: WholePaths) {
   return {
     extends: true as const,
     test: {
@@ -49,8 +79,8 @@ function wholePaths(name: string, include: string[], groupOrder: number, exclude
       exclude: [...configDefaults.exclude, ...exclude],
       testTimeout: 300_000,
       hookTimeout: 180_000,
-      fileParallelism: false,
-      maxWorkers: 1,
+      fileParallelism: maxWorkers > 1,
+      maxWorkers,
       sequence: { groupOrder },
     },
   }

@@ -1,3 +1,4 @@
+// Long because one segment is cut, stopped and sent again in many ways, each with the same runner around it.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+// Long because asking, the end of a group, taking back and keeping are one story about one request.
 import { CancellationScope, isCancellation, log, patched } from '@temporalio/workflow'
 import type { Answer, DeployRequest } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'

@@ -1,3 +1,4 @@
+// Long because each effect that must be single has its made-up evidence here, good and bad.
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+// Long because every word about what serves is made up here, and contradicted, one by one.
 import { createServer, type Server } from 'node:http'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
