@@ -128,7 +128,10 @@ describe.each(targets)('a command on the target $kind', ({ kind }) => {
   })
 
   it('says how it failed and what it printed last', async () => {
-    const end = await run(node('console.log("half way"); console.error("no such table"); process.exit(3)'))
+    // Two streams: what comes at the same moment may come in either order.
+    const end = await run(
+      node('console.log("half way"); setTimeout(() => { console.error("no such table"); process.exit(3) }, 200)'),
+    )
     expect(end).toEqual({
       failure: 'exited with code 3',
       tail: expect.stringMatching(/half way\n(.*\n)?no such table\n/) as string,
