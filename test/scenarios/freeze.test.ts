@@ -119,7 +119,7 @@ describe('a look at a rollback', () => {
     expect(out).toMatch(/^production serves release 2 sha256:\w{64} \(2, commit \w{7}\)\nwould go to release 1 sha256:\w{64} /)
     expect(out).toContain('start       cold')
     expect(out).toContain('variables   as they are')
-    expect(out).toContain('migrations  none known')
+    expect(out).toMatch(/^ +migrations {2}none$/m)
     expect(out).not.toContain('the value of the key')
     const preview = JSON.parse((await belay('rollback', 'production', '--dry-run', '--json')).out) as object
     expect(preview).toMatchObject({ from: { number: 2 }, to: { number: 1 }, start: 'cold', variables: [], queue: [] })

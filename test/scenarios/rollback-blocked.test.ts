@@ -103,7 +103,7 @@ test('Temporal and main killed while it is blocked, a retry takes the run back a
   )
   // Nothing is left of the workspace that the retry had.
   await until('its workspace is gone', () => !existsSync(join(scenario.system.directory, 'work/workspaces', run.id)))
-  const { code: late, err: why } = await belay('retry', String(run.number))
+  const { code: late, err: why } = await belay('skip', String(run.number), '--reason', 'too late')
   expect({ late, why }).toEqual({
     late: 2,
     why: expect.stringContaining('is rolled_back: it is not blocked') as string,
