@@ -12,6 +12,7 @@ const long = [
   'src/drivers/targets/docker/{docker-target,engine-fence}.test.ts',
   'src/drivers/builders/dockerfile-builders.test.ts',
   'test/scenarios/{containers,environment-recovery,foreign-sources,interrupted}.test.ts',
+  'test/chaos/{ended-from-outside,environment-ended-from-outside,takeover}.test.ts',
 ]
 
 /**
@@ -53,7 +54,7 @@ export default defineConfig({
             wholePaths('long', { include: long, exclude: [], groupOrder: 2, maxWorkers: 2 }),
             wholePaths('faults', {
               include: ['test/{floods,chaos}/**/*.test.ts'],
-              exclude: chaosChecker,
+              exclude: [...chaosChecker, ...long],
               groupOrder: 3,
               maxWorkers: 1,
             }),
