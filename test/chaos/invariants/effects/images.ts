@@ -18,7 +18,8 @@ export async function checkImages(memory: Memory, finding: FindingWriter): Promi
   const { runs, world, ledger } = memory
   const pushed = runs.flatMap(({ run, steps }) =>
     steps.flatMap(({ step, status, result }) => {
-      const image = status === 'succeeded' ? result?.image : undefined
+      // A release names the image that another step has pushed.
+      const image = status === 'succeeded' && result?.release === undefined ? result?.image : undefined
       return image?.registry === undefined ? [] : [{ run, step, image }]
     }),
   )
