@@ -43,8 +43,9 @@ export function median(numbers: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }
 
-/** Milliseconds, for a line of the report. */
+/** Milliseconds, for a line of the report. Throws if one of them was not measured. */
 export function describeTimes(times: readonly number[]): string {
+  if (times.some(Number.isNaN)) throw new RangeError('a time was not measured')
   const sorted = times.toSorted((a, b) => a - b)
   const at = (share: number): string =>
     (sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN).toFixed(0)

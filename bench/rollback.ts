@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Client, Connection } from '@temporalio/client'
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client'
 import { environmentWorkflowId } from '../src/contract/workflow-ids.ts'
 import { findUpState } from '../src/cli/up/up-file.ts'
 import { findFreePort } from '../src/process/free-port.ts'
@@ -17,6 +17,8 @@ import { deploying, startScenario, type Scenario } from '../test/helpers/scenari
 import { startTraffic } from '../test/helpers/traffic-process.ts'
 import { until } from '../test/helpers/until.ts'
 import { describeTimes } from './bench-system.ts'
+
+type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number]
 
 const repeats = 50
 const trafficPerSecond = 60
@@ -88,16 +90,28 @@ async function goBackCold(scenario: Scenario, n: number): Promise<number> {
 
 /** When the watch over the new release said so, by Temporal's own clock; the last watch is that of the way back. */
 async function lastVerifyEndedAt(client: Client): Promise<number> {
-  const { events } = await client.workflow.getHandle(environmentWorkflowId('production')).fetchHistory()
+  const endedAt: number[] = []
+  // It may have continued as new since: then the watch is in the history before.
+  for (let runId: string | undefined, isFirst = true; isFirst || runId !== undefined; isFirst = false) {
+    const { events } = await client.workflow.getHandle(environmentWorkflowId('production'), runId).fetchHistory()
+    endedAt.unshift(...verifyEnds(events ?? []))
+    const found = endedAt.at(-2)
+    if (found !== undefined) return found
+    runId = events?.[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId || undefined
+  }
+  throw new Error('the history does not say when the watch ended')
+}
+
+function verifyEnds(events: readonly HistoryEvent[]): number[] {
   const watches = new Set<string>()
   const endedAt: number[] = []
-  for (const { eventId, eventTime, ...event } of events ?? []) {
+  for (const { eventId, eventTime, ...event } of events) {
     if (event.activityTaskScheduledEventAttributes?.activityType?.name === 'verify') watches.add(String(eventId))
     const completed = event.activityTaskCompletedEventAttributes
     if (completed && watches.has(String(completed.scheduledEventId)))
       endedAt.push(Number(eventTime?.seconds ?? 0) * 1000 + (eventTime?.nanos ?? 0) / 1e6)
   }
-  return endedAt.at(-2) ?? Number.NaN
+  return endedAt
 }
 
 /** Asks for the version all the time; says when one was first answered since the last question. */
