@@ -1,17 +1,13 @@
 /** The janitor on a real Temporal and a real store; nobody works on what it starts. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { Client, Connection } from '@temporalio/client'
+import type { Client } from '@temporalio/client'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startOwnTemporal, type OwnTemporal } from '../test/helpers/own-temporal.ts'
 import { openFrontDoor, type FrontDoor } from '../test/helpers/front-door.ts'
 import type { RecoveryInput } from '../src/contract/run-workflow.ts'
 import { environmentWorkflowId, recoveryWorkflowId, runWorkflowId } from '../src/contract/workflow-ids.ts'
 import { emptyEnvironment } from '../src/domain/environment-rules.ts'
 import { RunIdentity } from '../src/domain/run.ts'
-import { findTemporal } from '../src/embedded/temporal/find-temporal.ts'
-import { startTemporal, type TemporalServer } from '../src/embedded/temporal/start-temporal.ts'
 import type { Run } from '../src/store/store.ts'
 import { lookAfterAll } from './janitor.ts'
 
@@ -26,28 +22,17 @@ const trigger = {
   actor,
 }
 
-let directory: string
-let temporal: TemporalServer
-let connection: Connection
+let temporal: OwnTemporal
 let client: Client
 let door: FrontDoor
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'belay-janitor-'))
-  const { TEMPORAL_ADDRESS: _theirs, ...env } = process.env
-  const found = await findTemporal({ env })
-  if (found.kind !== 'program') throw new Error('a server of our own was asked for')
-  temporal = await startTemporal({ program: found.file, directory, log: join(directory, 'log') })
-  connection = await Connection.connect({ address: temporal.address })
-  client = new Client({ connection })
+  temporal = await startOwnTemporal()
+  client = temporal.client
 }, 90_000)
 
-afterAll(async () => {
-  // What beforeAll did not get to is not there.
-  await (connection as Connection | undefined)?.close()
-  await (temporal as TemporalServer | undefined)?.stop()
-  await rm(directory, { recursive: true, force: true, maxRetries: 5 })
-})
+// What beforeAll did not get to is not there.
+afterAll(() => (temporal as OwnTemporal | undefined)?.stop())
 
 beforeEach(async () => {
   door = await openFrontDoor({ temporal: temporal.address })
@@ -100,7 +85,7 @@ test.each(['terminated', 'deleted'])('one that was %s is recovered, once, howeve
   const run = await startRun()
   await terminate(runWorkflowId(run.id))
   if (how === 'deleted') {
-    const { workflowService } = connection
+    const { workflowService } = temporal.connection
     await workflowService.deleteWorkflowExecution({
       namespace: 'default',
       workflowExecution: { workflowId: runWorkflowId(run.id) },

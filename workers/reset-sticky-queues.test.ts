@@ -1,33 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Client, Connection } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { findTemporal } from '../src/embedded/temporal/find-temporal.ts'
-import { startTemporal, type TemporalServer } from '../src/embedded/temporal/start-temporal.ts'
+import { startOwnTemporal, type OwnTemporal } from '../test/helpers/own-temporal.ts'
 import { resetStickyQueues } from './reset-sticky-queues.ts'
 
-let directory: string
-let temporal: TemporalServer
-let connection: Connection
+let temporal: OwnTemporal
 let client: Client
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'belay-sticky-'))
-  const { TEMPORAL_ADDRESS: _theirs, ...env } = process.env
-  const found = await findTemporal({ env })
-  if (found.kind !== 'program') throw new Error('a server of our own was asked for')
-  temporal = await startTemporal({ program: found.file, directory, log: join(directory, 'log') })
-  connection = await Connection.connect({ address: temporal.address })
-  client = new Client({ connection })
+  temporal = await startOwnTemporal()
+  client = temporal.client
 }, 90_000)
 
-afterAll(async () => {
-  // What beforeAll did not get to is not there.
-  await (connection as Connection | undefined)?.close()
-  await (temporal as TemporalServer | undefined)?.stop()
-  await rm(directory, { recursive: true, force: true, maxRetries: 5 })
-})
+// What beforeAll did not get to is not there.
+afterAll(() => (temporal as OwnTemporal | undefined)?.stop())
 
 /** Nobody works on them. */
 async function startWorkflows(prefix: string, count: number): Promise<string[]> {

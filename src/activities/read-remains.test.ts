@@ -1,44 +1,29 @@
 /** On a real Temporal and a real store; nobody works on what is started there. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { Client, Connection } from '@temporalio/client'
+import type { Client } from '@temporalio/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { startOwnTemporal, type OwnTemporal } from '../../test/helpers/own-temporal.ts'
 import { makePlan, openFrontDoor, startPlannedRun, type FrontDoor } from '../../test/helpers/front-door.ts'
 import type { ReadRemains } from '../contract/activities.ts'
 import { runWorkflowId } from '../contract/workflow-ids.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { RunEventBody, StepChange, UndoItem } from '../domain/run-event.ts'
 import { RunIdentity } from '../domain/run.ts'
-import { findTemporal } from '../embedded/temporal/find-temporal.ts'
-import { startTemporal, type TemporalServer } from '../embedded/temporal/start-temporal.ts'
 import type { Run } from '../store/store.ts'
 import { readRemains } from './read-remains.ts'
 
-let directory: string
-let temporal: TemporalServer
-let connection: Connection
+let temporal: OwnTemporal
 let client: Client
 let door: FrontDoor
 let run: Run
 let n = 0
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'belay-remains-'))
-  const { TEMPORAL_ADDRESS: _theirs, ...env } = process.env
-  const found = await findTemporal({ env })
-  if (found.kind !== 'program') throw new Error('a server of our own was asked for')
-  temporal = await startTemporal({ program: found.file, directory, log: join(directory, 'log') })
-  connection = await Connection.connect({ address: temporal.address })
-  client = new Client({ connection })
+  temporal = await startOwnTemporal()
+  client = temporal.client
 }, 90_000)
 
-afterAll(async () => {
-  // What beforeAll did not get to is not there.
-  await (connection as Connection | undefined)?.close()
-  await (temporal as TemporalServer | undefined)?.stop()
-  await rm(directory, { recursive: true, force: true, maxRetries: 5 })
-})
+// What beforeAll did not get to is not there.
+afterAll(() => (temporal as OwnTemporal | undefined)?.stop())
 
 beforeEach(async () => {
   door = await openFrontDoor()

@@ -1,24 +1,21 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startGitServer, type GitServer } from '../../test/helpers/git-server.ts'
 import { skipUnless } from '../../test/helpers/skips.ts'
 import { mountSmallDisk, smallDiskMissing, type SmallDisk } from '../../test/helpers/small-disk.ts'
 import type { Runner } from './create-runner.ts'
 import { createJournals } from './journal.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
+import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
 import { waitFor } from './testing/wait-for.ts'
 
 describe('a runner whose disk gets full', () => {
-  let git: GitServer
-  let repository: { url: string; sha: string }
+  let repository: SmallRepository
   beforeAll(async () => {
-    git = await startGitServer()
-    const { url, commit } = await git.createRepository('shop')
-    repository = { url, sha: await commit({ files: { '.belay.yml': 'steps: {}\n' }, message: 'first' }) }
+    repository = await startSmallRepository()
   })
-  afterAll(async () => await git.stop())
+  afterAll(() => repository.stop())
 
   let bench: RunnerBench
   let disk: SmallDisk | undefined

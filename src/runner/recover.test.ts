@@ -2,23 +2,20 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { skipUnless } from '../../test/helpers/skips.ts'
-import { startGitServer, type GitServer } from '../../test/helpers/git-server.ts'
 import type { RunnerRestartedDetails } from '../contract/failures.ts'
 import { bootId, findIdentity } from '../process/identity.ts'
 import { spawnProcess, type Spawned } from '../process/spawn.ts'
 import { createJournals, type Journal } from './journal.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
+import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
 
 describe('recover', () => {
-  let git: GitServer
-  let repository: { url: string; sha: string }
+  let repository: SmallRepository
   beforeAll(async () => {
-    git = await startGitServer()
-    const { url, commit } = await git.createRepository('shop')
-    repository = { url, sha: await commit({ files: { '.belay.yml': 'steps: {}\n' }, message: 'first' }) }
+    repository = await startSmallRepository()
   })
-  afterAll(async () => await git.stop())
+  afterAll(() => repository.stop())
 
   let bench: RunnerBench
   const children: Spawned[] = []

@@ -2,7 +2,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startGitServer, type GitServer } from '../../test/helpers/git-server.ts'
 import type { SegmentInput, SegmentResult } from '../contract/activities.ts'
 import type { PlanStep } from '../domain/plan.ts'
 import { pack } from '../drivers/builders/pack/pack.ts'
@@ -10,17 +9,15 @@ import { findIdentity } from '../process/identity.ts'
 import type { Runner } from './create-runner.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
+import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
 import { waitFor } from './testing/wait-for.ts'
 
 describe('run-segment', () => {
-  let git: GitServer
-  let repository: { url: string; sha: string }
+  let repository: SmallRepository
   beforeAll(async () => {
-    git = await startGitServer()
-    const { url, commit } = await git.createRepository('shop')
-    repository = { url, sha: await commit({ files: { '.belay.yml': 'steps: {}\n', 'a.txt': 'a\n' }, message: 'first' }) }
+    repository = await startSmallRepository({ 'a.txt': 'a\n' })
   })
-  afterAll(async () => await git.stop())
+  afterAll(() => repository.stop())
 
   let bench: RunnerBench
   let runner: Runner

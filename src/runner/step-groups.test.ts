@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { cgroupsMissing, requireGone } from '../../test/helpers/cgroups.ts'
-import { startGitServer, type GitServer } from '../../test/helpers/git-server.ts'
 import { skipUnless } from '../../test/helpers/skips.ts'
 import { until } from '../../test/helpers/until.ts'
 import { endGroups, listGroups } from '../process/cgroup.ts'
@@ -14,15 +13,13 @@ import { findGroupPlaces, openRunnerGroups } from './step-groups.ts'
 import { findCgroups } from '../process/find-cgroups.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
+import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
 
-let git: GitServer
-let repository: { url: string; sha: string }
+let repository: SmallRepository
 beforeAll(async () => {
-  git = await startGitServer()
-  const { url, commit } = await git.createRepository('shop')
-  repository = { url, sha: await commit({ files: { '.belay.yml': 'steps: {}\n' }, message: 'first' }) }
+  repository = await startSmallRepository()
 })
-afterAll(async () => await git.stop())
+afterAll(() => repository.stop())
 
 let bench: RunnerBench | undefined
 beforeEach(async () => {

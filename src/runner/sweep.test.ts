@@ -2,23 +2,20 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startGitServer, type GitServer } from '../../test/helpers/git-server.ts'
 import { skipUnless } from '../../test/helpers/skips.ts'
 import { mountSmallDisk, smallDiskMissing, type SmallDisk } from '../../test/helpers/small-disk.ts'
 import { createJournals } from './journal.ts'
 import { startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
+import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
 import { waitFor } from './testing/wait-for.ts'
 import { findLease, writeLease } from './workspace/lease.ts'
 
 describe('sweep', () => {
-  let git: GitServer
-  let repository: { url: string; sha: string }
+  let repository: SmallRepository
   beforeAll(async () => {
-    git = await startGitServer()
-    const { url, commit } = await git.createRepository('shop')
-    repository = { url, sha: await commit({ files: { '.belay.yml': 'steps: {}\n' }, message: 'first' }) }
+    repository = await startSmallRepository()
   })
-  afterAll(async () => await git.stop())
+  afterAll(() => repository.stop())
 
   let bench: RunnerBench
   let disk: SmallDisk | undefined
