@@ -22,6 +22,8 @@ export interface SpawnOptions {
   outlive?: boolean
   /** The kernel kills it when this process dies, even by SIGKILL, where it can; what it starts itself is not tied. */
   tied?: boolean
+  /** Called with it before anybody waits for it. If this throws, it is killed: what was not noted could not be found after a crash. */
+  noted?: (identity: ProcessIdentity) => void
   /** Gives the child an IPC channel, which closes when this process dies. */
   ipc?: boolean
   /** The child is in it before its program begins, so nothing that it starts can be outside. */
@@ -82,6 +84,7 @@ export async function spawnProcess(options: SpawnOptions): Promise<Spawned> {
   }
   const identity = identifyChild(pid) ?? { pid, startTime: 'gone', bootId: 'gone' }
   if (group !== undefined) await enter(group, { identity, gate: child.stdio[3] })
+  await noteOrKill(options, identity)
   if (options.outlive === true) {
     child.unref()
     child.channel?.unref()
@@ -97,6 +100,15 @@ export async function spawnProcess(options: SpawnOptions): Promise<Spawned> {
     done,
     stop: async (graceMs) => await stopAll(identity, group, graceMs),
     send: (message) => child.connected && child.send(message, () => undefined),
+  }
+}
+
+async function noteOrKill({ noted, group }: SpawnOptions, identity: ProcessIdentity): Promise<void> {
+  try {
+    noted?.(identity)
+  } catch (error) {
+    await stopAll(identity, group, 0)
+    throw error
   }
 }
 

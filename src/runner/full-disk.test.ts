@@ -7,7 +7,7 @@ import type { Runner } from './create-runner.ts'
 import { createJournals } from './journal.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
-import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
+import { startSmallRepository, type SmallRepository } from '../../test/helpers/small-repository.ts'
 import { waitFor } from './testing/wait-for.ts'
 
 describe('a runner whose disk gets full', () => {

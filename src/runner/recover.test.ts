@@ -8,7 +8,7 @@ import { spawnProcess, type Spawned } from '../process/spawn.ts'
 import { createJournals, type Journal } from './journal.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
-import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
+import { startSmallRepository, type SmallRepository } from '../../test/helpers/small-repository.ts'
 
 describe('recover', () => {
   let repository: SmallRepository

@@ -57,8 +57,16 @@ export async function runCommand(input: RunCommandInput): Promise<CommandEnd> {
     const shell = shellArgs(commands.shell, scriptFile)
     // What is in a cgroup is found there by whoever comes after us; without one its leader does not outlive us.
     const tied = group === undefined
-    const child = await spawnProcess({ ...shell, tied, cwd, env, user, group, output: (chunk) => input.output(chunk) })
-    await noteSpawned(child, input)
+    const child = await spawnProcess({
+      ...shell,
+      tied,
+      cwd,
+      env,
+      user,
+      group,
+      noted: (identity) => input.spawned(identity),
+      output: (chunk) => input.output(chunk),
+    })
     const exit = await waitForEnd(child, input)
     if ('type' in exit && exit.type === 'stopped') return exit
     const line = readProgress(progressFile, commands.lines.length)
@@ -105,16 +113,6 @@ async function waitForEnd(child: Spawned, input: RunCommandInput): Promise<Ended
 function longestGraceMs(ended: Ended | undefined): number {
   if (ended === undefined || !('type' in ended)) return backgroundGraceMs
   return ended.type === 'stopped' && ended.reason !== 'cancelled' ? hurriedGraceMs : Number.MAX_SAFE_INTEGER
-}
-
-/** A process that could not be noted could not be found after a crash: it must not go on. */
-async function noteSpawned(child: Spawned, input: RunCommandInput): Promise<void> {
-  try {
-    input.spawned(child.identity)
-  } catch (error) {
-    await child.stop(0)
-    throw error
-  }
 }
 
 /** Polls: `done` waits for the output's end as well, which a background process may hold open. Never resolves after `until`. */

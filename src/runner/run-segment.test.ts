@@ -9,7 +9,7 @@ import { findIdentity } from '../process/identity.ts'
 import type { Runner } from './create-runner.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
-import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
+import { startSmallRepository, type SmallRepository } from '../../test/helpers/small-repository.ts'
 import { waitFor } from './testing/wait-for.ts'
 
 describe('run-segment', () => {

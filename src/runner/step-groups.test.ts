@@ -13,7 +13,7 @@ import { findGroupPlaces, openRunnerGroups } from './step-groups.ts'
 import { findCgroups } from '../process/find-cgroups.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
-import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
+import { startSmallRepository, type SmallRepository } from '../../test/helpers/small-repository.ts'
 
 let repository: SmallRepository
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import { skipUnless } from '../../test/helpers/skips.ts'
 import { mountSmallDisk, smallDiskMissing, type SmallDisk } from '../../test/helpers/small-disk.ts'
 import { createJournals } from './journal.ts'
 import { startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
-import { startSmallRepository, type SmallRepository } from './testing/small-repository.ts'
+import { startSmallRepository, type SmallRepository } from '../../test/helpers/small-repository.ts'
 import { waitFor } from './testing/wait-for.ts'
 import { findLease, writeLease } from './workspace/lease.ts'
 

@@ -1,6 +1,6 @@
 /** Runs one program of a build: its lines to the log, its process group ended with it. */
 import { BelayError } from '../../domain/errors.ts'
-import { spawnProcess, type Spawned } from '../../process/spawn.ts'
+import { spawnProcess } from '../../process/spawn.ts'
 import type { BuildImageInput } from './builder.ts'
 
 export interface ProgramInput extends Pick<BuildImageInput, 'workspace' | 'signal' | 'spawned' | 'log' | 'group'> {
@@ -39,8 +39,15 @@ export async function runProgram(input: ProgramInput): Promise<ProgramEnd> {
     rest = (parts.pop() ?? '').slice(0, longestLine)
     for (const part of parts) take(part.replace(/\r$/, ''))
   }
-  const child = await spawnProcess({ file, args, cwd: workspace, env, output, group })
-  await noteSpawned(child, input)
+  const child = await spawnProcess({
+    file,
+    args,
+    cwd: workspace,
+    env,
+    output,
+    group,
+    noted: (identity) => input.spawned(identity),
+  })
   const stop = (): void => void child.stop(graceMs)
   signal.addEventListener('abort', stop, { once: true })
   try {
@@ -51,16 +58,6 @@ export async function runProgram(input: ProgramInput): Promise<ProgramEnd> {
     return { exitCode: exit.exitCode ?? 128, lines }
   } finally {
     signal.removeEventListener('abort', stop)
-  }
-}
-
-/** A program that could not be noted could not be found after a crash: it must not go on. */
-async function noteSpawned(child: Spawned, { spawned }: ProgramInput): Promise<void> {
-  try {
-    spawned(child.identity)
-  } catch (error) {
-    await child.stop(0)
-    throw error
   }
 }
 

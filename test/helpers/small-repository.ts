@@ -1,5 +1,5 @@
 /** A repository with one commit on a real Git server. For tests. */
-import { startGitServer } from '../../../test/helpers/git-server.ts'
+import { startGitServer } from './git-server.ts'
 
 export interface SmallRepository {
   url: string
@@ -7,7 +7,7 @@ export interface SmallRepository {
   stop(): Promise<void>
 }
 
-/** With an empty pipeline, and these files. */
+/** With an empty pipeline, and these files beside it. */
 export async function startSmallRepository(files: Record<string, string> = {}): Promise<SmallRepository> {
   const git = await startGitServer()
   try {
