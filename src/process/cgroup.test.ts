@@ -126,7 +126,9 @@ describe.each(['v2', 'freezer', 'pids'] as const)('killed by %s', (way) => {
     await child.stop(0)
     expect(group.members()).toEqual([])
     await group.end()
-    for (const parent of opened?.groups.parents ?? []) expect(existsSync(join(parent, 'step'))).toBe(false)
+    const parents = opened?.groups.parents ?? []
+    expect(parents).not.toEqual([])
+    for (const parent of parents) expect(existsSync(join(parent, 'step'))).toBe(false)
   })
 })
 
