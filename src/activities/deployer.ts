@@ -1,11 +1,12 @@
 import { Context } from '@temporalio/activity'
 import { CancelledFailure } from '@temporalio/common'
-import type { DeployerActivities, DeployOperation, HealthReport } from '../contract/activities.ts'
+import type { DeployerActivities, DeployOperation, HealthReport, RestoreOperation } from '../contract/activities.ts'
 import { BelayError, messageOf } from '../domain/errors.ts'
 import type { EnvValue, HealthCheck } from '../domain/plan.ts'
 import type { Target } from '../drivers/targets/target.ts'
 import { guarded } from './guarded.ts'
 import { tighten } from './health-rules.ts'
+import { restore } from './restore.ts'
 import { bake, waitUntilHealthy, type WatchInput } from './watch-instance.ts'
 
 export interface DeployerDeps {
@@ -41,7 +42,7 @@ export function createDeployerActivities(deps: DeployerDeps): DeployerActivities
     }
   }
 
-  const activities: DeployerActivities = {
+  const activities: Omit<DeployerActivities, 'restore'> = {
     observe: ({ environment }) => alive(() => targetOf(environment).observe(environment)),
     async stage({ release, deploy, ...operation }) {
       const alone = deploy.strategy === 'recreate'
@@ -73,7 +74,8 @@ export function createDeployerActivities(deps: DeployerDeps): DeployerActivities
     retire: (operation) => alive(() => targetOf(operation.environment).retire(operation)),
     clear: (operation) => alive(() => targetOf(operation.environment).clear(operation)),
   }
-  return guarded(activities, pointOf)
+  const single = guarded(activities, pointOf)
+  return { ...single, ...guarded({ restore: (input: RestoreOperation) => restore(single, input) }) }
 }
 
 /** The way back has points of its own: `<deployment>/undo-activate/1`, `<deployment>/migrate-down-<migration>/1`. */

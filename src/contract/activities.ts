@@ -209,6 +209,15 @@ export interface DeployOperation extends Operation {
   deploy: Pick<Deploy, 'health' | 'bakeMs'> & Partial<Pick<Deploy, 'strategy'>>
 }
 
+/** The way back to a release: three operations, each with the next fence. Tries are counted by its caller. */
+export interface RestoreOperation extends Pick<DeployOperation, 'environment' | 'release' | 'deploy'> {
+  stage: FenceOf
+  check: FenceOf
+  activate: FenceOf
+}
+
+type FenceOf = Omit<Operation, 'environment'>
+
 /** A migration's command, run with that release's image. */
 export interface MigrateOperation extends Operation {
   release: ReleaseRef
@@ -256,6 +265,11 @@ export interface DeployerActivities {
   check(input: DeployOperation): Promise<HealthReport>
   /** Switches traffic to the staged release, dropping no request. */
   activate(input: DeployOperation): Promise<{ previousDigest?: string }>
+  /**
+   * `stage`, `check` and, if that says healthy, `activate`: who goes back has no time for three ways through a queue. The report
+   * is the check's.
+   */
+  restore(input: RestoreOperation): Promise<{ given?: Record<string, EnvValue>; report: HealthReport }>
   /** Watches the release under traffic for `bakeMs`, and confirms its digest. Heartbeats. */
   verify(input: DeployOperation): Promise<HealthReport>
   /** Drains and stops everything that traffic does not go to. */

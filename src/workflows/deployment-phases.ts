@@ -1,33 +1,55 @@
 /** The pieces of a deployment: its phases as they are told, and the way back as a list of operations. */
+import { patched } from '@temporalio/workflow'
 import type { DeployOperation, DeployerActivities, HealthReport, Operation } from '../contract/activities.ts'
+import { defaults } from '../domain/defaults.ts'
 import { noteGiven } from '../domain/environment-given.ts'
 import type { Deployment, DeploymentPhase, EnvironmentState, RollbackRequest } from '../domain/environment.ts'
 import { BelayError } from '../domain/errors.ts'
 import type { Deploy } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
+import { deployerOnce } from './activities.ts'
 import { reasonOf } from './failure.ts'
 import type { News } from './news.ts'
 
-export async function clear(activities: DeployerActivities, step: (name: string) => Promise<Operation>): Promise<void> {
-  await activities.clear(await step('clear'))
+/** An image may have to be fetched, and its application be slow to start. */
+const restoreLimitMs = 2 * defaults.deployment.phaseMs
+
+/** Operations of one try: each has the next fence. */
+export type TakeOperations = <Names extends string[]>(...names: Names) => Promise<{ [N in keyof Names]: Operation }>
+
+export async function clear(activities: DeployerActivities, take: TakeOperations): Promise<void> {
+  const [operation] = await take('clear')
+  await activities.clear(operation)
 }
 
 export async function backTo(
   { state, release, strategy }: { state: EnvironmentState; release: ReleaseRef; strategy: Deploy['strategy'] },
   activities: DeployerActivities,
-  step: (name: string) => Promise<Operation>,
+  take: TakeOperations,
 ): Promise<void> {
-  const operation = async (name: string): Promise<DeployOperation> => ({
-    ...(await step(name)),
-    release,
-    deploy: { health: {}, bakeMs: 0, strategy },
-  })
-  const staged = await activities.stage(await operation('stage'))
-  noteGiven(state, release.image.digest, staged?.given)
-  mustBeHealthy('is not healthy any more', await activities.check(await operation('check')))
-  await activities.activate(await operation('activate'))
+  const rest = { release, deploy: { health: {}, bakeMs: 0, strategy } }
+  const healthyStill = (report: HealthReport) => mustBeHealthy('is not healthy any more', report)
+  const operation = async (name: string): Promise<DeployOperation> => ({ ...(await take(name))[0], ...rest })
+  if (patched('back-in-one')) {
+    const [stage, check, activate] = await take('stage', 'check', 'activate')
+    const { given, report } = await deployerOnce(restoreLimitMs).restore({
+      environment: state.name,
+      ...rest,
+      stage,
+      check,
+      activate,
+    })
+    noteGiven(state, release.image.digest, given)
+    healthyStill(report)
+  } else {
+    const staged = await activities.stage(await operation('stage'))
+    noteGiven(state, release.image.digest, staged?.given)
+    healthyStill(await activities.check(await operation('check')))
+    await activities.activate(await operation('activate'))
+  }
   mustBeHealthy('does not serve', await activities.verify(await operation('verify')))
-  await activities.retire(await step('retire'))
+  const [retire] = await take('retire')
+  await activities.retire(retire)
 }
 
 export function mustBeHealthy(what: string, report: HealthReport): void {

@@ -20,7 +20,7 @@ import type { Deploy } from '../domain/plan.ts'
 import type { ReleaseRef } from '../domain/release.ts'
 import { deployer, deployerBriefly, deployerOnce, inline, bookkeeping } from './activities.ts'
 import { createMigrations } from './deployment-migrations.ts'
-import { backTo, clear, interrupted, mustBeHealthy, silentNews, told } from './deployment-phases.ts'
+import { backTo, clear, interrupted, mustBeHealthy, silentNews, told, type TakeOperations } from './deployment-phases.ts'
 import { reasonOf } from './failure.ts'
 import { insist, type Insisted } from './insist.ts'
 import { createNews, type News } from './news.ts'
@@ -93,13 +93,22 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
     await inline.recordEnvironment({ state, ...(deployment === undefined ? {} : { deployment }) })
   }
 
-  /** A new fencing number, on disk before it is used. */
+  /** Each has a new fencing number, on disk before it is used. `idOf` makes an operation's id of its name. */
+  function takeOperations(idOf: (name: string) => string): TakeOperations {
+    return async <Names extends string[]>(...names: Names) => {
+      if (asksFirst) await learnFence()
+      asksFirst = false
+      const first = state.fence + 1
+      state.fence += names.length
+      await inline.takeFence({ environment, fence: state.fence })
+      const operations = names.map((name, n): Operation => ({ environment, fence: first + n, operationId: idOf(name) }))
+      return operations as { [N in keyof Names]: Operation }
+    }
+  }
+
   async function nextOperation(operationId: string): Promise<Operation> {
-    if (asksFirst) await learnFence()
-    asksFirst = false
-    state.fence += 1
-    await inline.takeFence({ environment, fence: state.fence })
-    return { environment, fence: state.fence, operationId }
+    const [operation] = await takeOperations(() => operationId)('')
+    return operation
   }
 
   const migrations = createMigrations({ state, nextOperation, record })
@@ -230,7 +239,10 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
   async function takeAway(deployment: Deployment, news: News, past: boolean): Promise<void> {
     let result = await insist(async (attempt) => {
       const activities = deployerOnce(phaseLimitMs)
-      await told(news, deployment, 'undo', async () => activities.retire(await undoStepOf(deployment, attempt)('retire')))
+      await told(news, deployment, 'undo', async () => {
+        const [operation] = await undoStepOf(deployment, attempt)('retire')
+        await activities.retire(operation)
+      })
     }, tryLimit)
     const own = findOwn(state, { migration: deployment.migration, requestId: rules.requestOf(deployment) })
     if (result.type === 'failed' || own === undefined) return noteUndo(deployment, result)
@@ -239,8 +251,8 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
     noteUndo(deployment, result, parked)
   }
 
-  function undoStepOf(deployment: Deployment, attempt: number): (name: string) => Promise<Operation> {
-    return (name) => nextOperation(`${deployment.id}/undo-${name}/${String(attempt)}`)
+  function undoStepOf(deployment: Deployment, attempt: number): TakeOperations {
+    return takeOperations((name) => `${deployment.id}/undo-${name}/${String(attempt)}`)
   }
 
   /** `parked`: nothing was tried that could not be done, a person is to decide. */

@@ -14,7 +14,7 @@ const activities = [
   ...['createRelease', 'tellEnvironment', 'answerRun', 'callRuns', 'isRunOpen', 'readRemains'],
   ...['loadEnvironment', 'takeFence', 'recordEnvironment', 'findFreeze'],
   // The deployer, forward and back.
-  ...['observe', 'migrate', 'stage', 'check', 'activate', 'verify', 'retire', 'clear'],
+  ...['observe', 'migrate', 'stage', 'check', 'activate', 'verify', 'retire', 'clear', 'restore'],
   ...['undo-stage', 'undo-check', 'undo-activate', 'undo-verify', 'undo-retire', 'undo-clear', 'migrate-down'],
   // Runners: `undo` and `finally` are scripts.
   ...['openWorkspace', 'runSegment', 'closeWorkspace', 'undo', 'finally'],

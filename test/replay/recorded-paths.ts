@@ -66,7 +66,9 @@ export const recordedPaths = {
     shows: ['stage', 'check', 'activate', 'verify', 'retire', '"type":"keep"'],
   },
   'environment-first-deployment': { end: 'open', shows: ['empty-asks-target', 'observe', 'activate', 'retire', '"type":"keep"'] },
-  'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },
+  // Before the way back was one activity.
+  'environment-release-taken-back-in-steps': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },
+  'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', 'back-in-one', 'restore', '/undo-activate/'] },
   'run-frozen': { end: 'succeeded', shows: ['"type":"waiting"', 'frozen until', 'EVENT_TYPE_TIMER_CANCELED'] },
   'run-blocked': { end: 'rolled_back', shows: ['is blocked in blocked: it is the image of'] },
   'environment-frozen': { end: 'open', shows: ['findFreeze', 'the party', 'unfreeze/token:admin/', 'environment-records-first'] },
