@@ -1,7 +1,7 @@
 /** The runner: a Temporal worker with workspaces on its disk. It runs other people's code, and so holds no credentials. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { ActivityNotFoundError, Client } from '@temporalio/client'
+import { ActivityCancelledError, ActivityNotFoundError, Client } from '@temporalio/client'
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
 import { createRunnerActivities, restarted } from '../src/activities/runner.ts'
 import type { RunnerRestartedDetails } from '../src/contract/failures.ts'
@@ -79,7 +79,7 @@ export async function start(options: RunnerOptions): Promise<{ stop(): Promise<v
   await runner.recover(async (token, details) => await failActivity(client, { token, details, log }))
   const watching = await startWatching(options, connection, log)
   const stopping = new AbortController()
-  const plans = createWorkerOptions(options, runner).map((worker) => ({ connection, dataConverter, ...worker }))
+  const plans = createWorkerOptions(options, { runner, client }).map((worker) => ({ connection, dataConverter, ...worker }))
   const workers = await Promise.all(plans.map(async (plan) => ({ plan, worker: await Worker.create(plan) })))
   const running = workers.map(({ plan, worker }) => keepWorking(worker, plan, { stopping: stopping.signal, log }))
   runner.begin()
@@ -201,8 +201,26 @@ async function answers(client: Client): Promise<boolean> {
   }
 }
 
-function createWorkerOptions(options: RunnerOptions, runner: Runner): Omit<WorkerOptions, 'connection'>[] {
-  const { openWorkspace, ...own } = createRunnerActivities({ runner })
+/** Whether somebody has asked to cancel it, the worker learns by its own heartbeats. */
+async function heartbeat(client: Client, token: Uint8Array, details: unknown): Promise<'ours' | 'gone'> {
+  try {
+    await client.activity.heartbeat(token, details)
+    return 'ours'
+  } catch (error) {
+    if (error instanceof ActivityNotFoundError) return 'gone'
+    if (error instanceof ActivityCancelledError) return 'ours'
+    throw error
+  }
+}
+
+function createWorkerOptions(
+  options: RunnerOptions,
+  { runner, client }: { runner: Runner; client: Client },
+): Omit<WorkerOptions, 'connection'>[] {
+  const { openWorkspace, ...own } = createRunnerActivities({
+    runner,
+    heartbeat: (token, details) => heartbeat(client, token, details),
+  })
   const common = {
     namespace: options.temporal.namespace,
     // Also the delay of a cancel.

@@ -8,13 +8,16 @@ import { faultPoint } from '../process/fault-point.ts'
 import type { Runner } from '../runner/create-runner.ts'
 import { CutShort } from '../runner/cut-short.ts'
 import type { Task } from '../runner/runner-deps.ts'
-import { stopReasonOf, stopWith, type StopReason } from '../runner/stop.ts'
+import { pause, stopReasonOf, stopWith, type StopReason } from '../runner/stop.ts'
 
 export interface RunnerActivityDeps {
   runner: Pick<Runner, 'openWorkspace' | 'runSegment' | 'runScript' | 'closeWorkspace'>
+  /** Tells Temporal of an activity that it goes on; `gone`: it is not ours any more. Rejects if there is no answer. */
+  heartbeat(token: Uint8Array, details: unknown): Promise<'ours' | 'gone'>
 }
 
-export function createRunnerActivities({ runner }: RunnerActivityDeps): RunnerActivities {
+export function createRunnerActivities({ runner, heartbeat }: RunnerActivityDeps): RunnerActivities {
+  const carryOut = <T>(name: string, work: (task: Task) => Promise<T>) => carryOutWith(heartbeat, name, work)
   return {
     openWorkspace: async (input) =>
       await carryOut('openWorkspace', async (task) => await orCancelled(task, runner.openWorkspace(input, task))),
@@ -34,19 +37,43 @@ export function createRunnerActivities({ runner }: RunnerActivityDeps): RunnerAc
 }
 
 const heartbeatMs = 1_000
+/** It takes Temporal longer than that to give a silent one's work to another. */
+const trustMs = 2_000
+const askAgainMs = 250
 
 /** Heartbeats while the work goes on, and hands its cancellation and its errors over. */
-async function carryOut<T>(name: string, work: (task: Task) => Promise<T>): Promise<T> {
+async function carryOutWith<T>(
+  heartbeat: RunnerActivityDeps['heartbeat'],
+  name: string,
+  work: (task: Task) => Promise<T>,
+): Promise<T> {
   const context = Context.current()
   let details: unknown
   const answered = new AbortController()
+  const stopSignal = stopSignalOf(context)
+  // By Temporal's clock; should ours differ, it is asked once more than needed.
+  let heardAt = context.info.currentAttemptScheduledTimestampMs
+
+  async function confirm(): Promise<boolean> {
+    for (;;) {
+      const silentMs = Date.now() - heardAt
+      if (silentMs >= -trustMs && silentMs <= trustMs) return true
+      const askedAt = Date.now()
+      const answer = await heartbeat(context.info.taskToken, details).catch(() => undefined)
+      if (answer === 'gone') return false
+      if (answer === 'ours') heardAt = askedAt
+      else if (stopSignal.aborted || !(await pause(askAgainMs, stopSignal))) return false
+    }
+  }
+
   const timer = setInterval(() => context.heartbeat(details), heartbeatMs)
   try {
     faultPoint(`activity.${name}.before`)
     const working = work({
       token: context.info.base64TaskToken,
-      signal: AbortSignal.any([stopSignalOf(context), answered.signal]),
+      signal: AbortSignal.any([stopSignal, answered.signal]),
       progress: (next) => (details = next),
+      confirm,
     })
     try {
       faultPoint(`activity.${name}.during`)

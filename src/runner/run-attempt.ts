@@ -70,6 +70,8 @@ export interface AttemptInput {
   session: SegmentSession
   journal: Journal
   signal: AbortSignal
+  /** Is the work still ours? Asked before a process of it begins. */
+  confirm(): Promise<boolean>
   /** Called once the attempt counts as started. */
   running?(change: StepChange): void
 }
@@ -91,6 +93,11 @@ export async function runAttempt(deps: AttemptDeps, input: AttemptInput): Promis
   })
   const startedAt = Date.now()
   input.journal.started(step, attempt)
+  // From here on the watchdog would mark it; what was before that it cannot know.
+  if (!(await input.confirm())) {
+    input.journal.interrupted(step)
+    return undefined
+  }
   input.running?.({ step, attempt, epoch, status: 'running', startedAt })
   const { run, planDigest, part } = input
   const log = createStepLog(deps.shipper.open({ runId: run.id, planDigest, step, attempt, epoch, part }, input.session), mask)
@@ -200,9 +207,17 @@ async function runLines({ deps, input, log, own, group }: Work, commands: Comman
     graceMs: deps.graceMs,
     signal,
     output: (chunk) => log.write(chunk),
-    spawned: (identity) => input.journal.spawned(input.step, identity),
+    spawned(identity) {
+      input.journal.spawned(input.step, identity)
+      // Before there was anything to kill; now it is ours to end it.
+      if (input.journal.wasCut(input.step, input.attempt)) throw cutBefore()
+    },
   })
   return { ending: endingOf(end, commands.lines, timeoutMs) }
+}
+
+function cutBefore(): BelayError {
+  return new BelayError({ code: 'unavailable', message: 'the watchdog ended the step before it began', retryable: true })
 }
 
 async function runBuild({ deps, input, log, own, registry, group }: Work, written: BuildImage): Promise<Done> {

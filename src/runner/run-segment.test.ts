@@ -7,6 +7,7 @@ import type { PlanStep } from '../domain/plan.ts'
 import { pack } from '../drivers/builders/pack/pack.ts'
 import { findIdentity } from '../process/identity.ts'
 import type { Runner } from './create-runner.ts'
+import { cutSteps } from './cut-steps.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
 import { startSmallRepository, type SmallRepository } from '../../test/helpers/small-repository.ts'
@@ -243,6 +244,31 @@ describe('run-segment', () => {
     expect(newer.outcomes).toMatchObject([{ step: 'a', epoch: 2, attempt: 1, status: 'succeeded' }])
     expect(readFileSync(join(bench.checkout(), 'tags'), 'utf8')).toBe(`${runId}/1\n${runId}/2\n`)
     await expect(runner.runSegment(bench.segment(), createTask())).rejects.toMatchObject({ code: 'stale' })
+  })
+
+  it('begins no step of work that may be somebody else’s by now, and leaves none of its own', async () => {
+    const made = join(bench.place, 'made')
+    bench.givePlan([commandsStep('a', [`echo a >> ${made}`]), commandsStep('b', [`echo b >> ${made}`], { needs: ['a'] })])
+    let asked = 0
+    // Stopped after the first one, for longer than its silence is borne.
+    const confirm = () => Promise.resolve((asked += 1) === 1)
+    const running = runner.runSegment(bench.segment(), { ...createTask(), confirm })
+    await expect(running).rejects.toMatchObject({ code: 'stale' })
+    expect(readFileSync(made, 'utf8')).toBe('a\n')
+    expect(asked).toBe(2)
+  })
+
+  it('ends a step that the watchdog had cut before it was there, and says that it was cut', async () => {
+    const made = join(bench.place, 'made')
+    bench.givePlan([commandsStep('a', ['sleep 2', `echo a >> ${made}`])])
+    // As the watchdog does of a runner that stands still between these two.
+    const confirm = async () => {
+      await cutSteps(join(bench.place, 'runner'))
+      return true
+    }
+    const running = runner.runSegment(bench.segment(), { ...createTask(), confirm })
+    await expect(running).rejects.toMatchObject({ interrupted: ['a'] })
+    expect(existsSync(made)).toBe(false)
   })
 
   it('starts no step of a run in another segment once one has failed for good', async () => {

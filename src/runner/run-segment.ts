@@ -153,6 +153,7 @@ function createSegmentRun({ deps, input, plan, segment, place }: SegmentRunInput
         session,
         journal: place.journal,
         signal: place.signal,
+        confirm: place.confirm,
         running: (change) => deps.news.tell(change, session),
       }
       const does = step.kind === 'commands' ? { commands: step.commands } : { buildImage: step.buildImage }

@@ -12,6 +12,11 @@ export interface WorkPlace {
   journal: Journal
   /** Says stop for the task, for the runner, for newer work, or because the watchdog has cut a part of this one. */
   signal: AbortSignal
+  /**
+   * False, and stopped, if somebody else may have been given the work: to be asked before anything of it begins. A process that
+   * stood still for a while does not know by itself.
+   */
+  confirm(): Promise<boolean>
 }
 
 export interface WorkOrder {
@@ -41,10 +46,15 @@ export async function doWork<T>(
     const written = deps.journals.begin({ ...workspace, work: order.work, token: task.token })
     const short = new CutShort()
     const journal = noteCuts(written, short, () => stopWith(cut, 'lost'))
+    const confirm = async () => {
+      const isOurs = await task.confirm()
+      if (!isOurs) stopWith(cut, 'lost')
+      return isOurs
+    }
     try {
       const giveBack = await deps.slots.take(precedence[order.work], signal)
       try {
-        return await orCutShort(work({ dirs, journal, signal }), short, task)
+        return await orCutShort(work({ dirs, journal, signal, confirm }), short, task)
       } finally {
         giveBack?.()
       }

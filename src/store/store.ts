@@ -185,7 +185,8 @@ export interface LogInfo extends LogKey {
 export interface LogStore {
   /**
    * Takes bytes at the log's current end only: of an overlap the new part, of a gap nothing (`gap`, with the end).
-   * Bytes first, then the row (log, offset), which is the commit. A lower epoch than the step's newest throws `stale`.
+   * Bytes first, then the row (log, offset), which is the commit. A lower epoch than the step's newest throws `stale`: so the first
+   * bytes under a new epoch end the logs that were open under lower ones, with a line that says so.
    */
   append(
     key: LogKey,

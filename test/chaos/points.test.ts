@@ -56,6 +56,7 @@ async function registeredActivities(): Promise<string[]> {
   })
   const deployer = createDeployerActivities(nothingToDeployTo)
   const runner = createRunnerActivities({
+    heartbeat: () => Promise.resolve('ours'),
     runner: { openWorkspace: never, runSegment: never, runScript: never, closeWorkspace: never },
   })
   return [control, deployer, runner].flatMap((activities) => Object.keys(activities))

@@ -113,5 +113,5 @@ export async function startRunnerBench({ repository, builders, limits }: RunnerB
 export function createTask(): Task & { stop(reason: StopReason): void } {
   const controller = new AbortController()
   const stop = (reason: StopReason) => stopWith(controller, reason)
-  return { token: 'dG9rZW4=', signal: controller.signal, progress: () => undefined, stop }
+  return { token: 'dG9rZW4=', signal: controller.signal, progress: () => undefined, confirm: () => Promise.resolve(true), stop }
 }

@@ -23,6 +23,8 @@ export interface LogFilesOptions {
   limitBytes?: number | undefined
 }
 
+const cutLine = Buffer.from('\n[belay] cut off: the attempt was begun again, and this is what was heard of it before\n')
+
 interface Append {
   offset: number
   bytes: Buffer
@@ -57,11 +59,27 @@ export function createLogFiles(options: LogFilesOptions): LogFiles {
     if (log?.closed === true) return answerClosed(log, fresh)
     const taken = fresh.subarray(0, Math.max(0, limit - end))
     const next = { sizeBytes: end + taken.length, closed: input.final, truncated: taken.length < fresh.length }
+    if (log === undefined) await cutEarlier(row)
     if (log !== undefined && taken.length === 0 && !next.closed && !next.truncated) return { end, gap: false, truncated: false }
-    if (taken.length > 0) await writeAt(options.directory, logPath(key), taken, end)
+    if (taken.length > 0) await writeAt(options.directory, logPath(key), { bytes: taken, position: end, isLast: input.final })
     faultPoint('log.written')
     if (!(await row.commit(end, next))) return { end: (await row.find())?.sizeBytes ?? 0, gap: true, truncated: false }
     return { end: next.sizeBytes, gap: false, truncated: next.truncated }
+  }
+
+  /** Once the attempt goes on under a newer epoch their writers are refused: nobody else could end them. */
+  async function cutEarlier(row: LogAppend): Promise<void> {
+    for (const { log } of await row.listOpenBefore()) {
+      // Its writer may be at it; whoever waits for another log's lock holds that of a newer one, so nobody waits in a circle.
+      await lock(logPath(log).file, async () => {
+        const still = (await row.listOpenBefore()).find(({ log: { epoch } }) => epoch === log.epoch)
+        if (still === undefined) return
+        const { sizeBytes, truncated } = still.log
+        const line = truncated ? Buffer.alloc(0) : cutLine
+        await writeAt(options.directory, logPath(log), { bytes: line, position: sizeBytes, isLast: true })
+        await still.commit(sizeBytes, { sizeBytes: sizeBytes + line.length, closed: true, truncated })
+      })
+    }
   }
 
   /** A full log takes nothing more but its close, wherever the sender believes it ends. */
@@ -162,13 +180,22 @@ function answerClosed(log: LogInfo, fresh: Buffer) {
   })
 }
 
-async function writeAt(root: string, path: { directory: string; file: string }, bytes: Buffer, position: number): Promise<void> {
+interface Piece {
+  bytes: Buffer
+  position: number
+  /** Nothing comes after it: what a kill left there goes. */
+  isLast: boolean
+}
+
+async function writeAt(root: string, path: { directory: string; file: string }, piece: Piece): Promise<void> {
+  const { bytes, position, isLast } = piece
   try {
     const isFirst = position === 0
     if (isFirst) await mkdir(join(root, path.directory), { recursive: true, mode: 0o700 })
     const handle = await open(join(root, path.file), constants.O_RDWR | constants.O_CREAT, 0o600)
     try {
       await writeAll(handle, bytes, position)
+      if (isLast) await handle.truncate(position + bytes.length)
       await handle.datasync()
     } finally {
       await handle.close()

@@ -26,7 +26,15 @@ export interface LogAppend {
   /** Throws `stale` if the same attempt and part has a log of a higher epoch, `not_found` if there is no such run. */
   checkWriter(): Promise<void>
   /** Commits `next` if the log still ends at `from` (0: makes the row). False: another process was faster. */
-  commit(from: number, next: { sizeBytes: number; closed: boolean; truncated: boolean }): Promise<boolean>
+  commit(from: number, next: LogEnd): Promise<boolean>
+  /** Logs of lower epochs of the same attempt and part that nobody has ended, with how to commit to them. */
+  listOpenBefore(): Promise<{ log: LogInfo; commit: LogAppend['commit'] }[]>
+}
+
+export interface LogEnd {
+  sizeBytes: number
+  closed: boolean
+  truncated: boolean
 }
 
 export function createLogRows(database: StoreDatabase): LogRows {
@@ -81,49 +89,51 @@ async function removeLog(tx: Tx, key: LogKey): Promise<boolean> {
   return numDeletedRows > 0n
 }
 
+type From = StoreDatabase['read']
+type Write = StoreDatabase['write']
+
 /** On SQLite the bytes are written outside any transaction: it has one connection, and a sync would hold up everybody. */
-function appendOn(from: StoreDatabase['read'], key: LogKey, write: StoreDatabase['write'], now: () => number): LogAppend {
+function appendOn(from: From, key: LogKey, write: Write, now: () => number): LogAppend {
   return {
     find: () => findLog(from, key),
     checkWriter: () => checkWriter(from, key),
-    commit: (end, next) =>
-      write(async (tx, tell) => {
-        // Once more, inside: what was read before the bytes were written may be old by now.
-        await checkWriter(tx, key)
-        if (((await findLog(tx, key))?.sizeBytes ?? 0) !== end) return false
-        const values = {
-          size_bytes: next.sizeBytes,
-          closed: next.closed ? 1 : 0,
-          truncated: next.truncated ? 1 : 0,
-          updated_at: now(),
-        }
-        await tx
-          .insertInto('logs')
-          .values({ ...columnsOf(key), ...values, created_at: now() })
-          .onConflict((conflict) => conflict.columns(['run_id', 'step', 'attempt', 'part', 'epoch']).doUpdateSet(values))
-          .execute()
-        tell(topics.log(key.runId, key.step))
-        return true
-      }),
+    commit: commitOn(key, write, now),
+    async listOpenBefore() {
+      const rows = await selectAttempt(from, key).selectAll().where('epoch', '<', key.epoch).where('closed', '=', 0).execute()
+      return rows.map((row) => ({ log: toLogInfo(row), commit: commitOn(toLogKey(row), write, now) }))
+    },
   }
 }
 
-async function findLog(from: StoreDatabase['read'], key: LogKey): Promise<LogInfo | undefined> {
+function commitOn(key: LogKey, write: Write, now: () => number): LogAppend['commit'] {
+  return (end, next) =>
+    write(async (tx, tell) => {
+      // Once more, inside: what was read before the bytes were written may be old by now.
+      await checkWriter(tx, key)
+      if (((await findLog(tx, key))?.sizeBytes ?? 0) !== end) return false
+      const values = {
+        size_bytes: next.sizeBytes,
+        closed: next.closed ? 1 : 0,
+        truncated: next.truncated ? 1 : 0,
+        updated_at: now(),
+      }
+      await tx
+        .insertInto('logs')
+        .values({ ...columnsOf(key), ...values, created_at: now() })
+        .onConflict((conflict) => conflict.columns(['run_id', 'step', 'attempt', 'part', 'epoch']).doUpdateSet(values))
+        .execute()
+      tell(topics.log(key.runId, key.step))
+      return true
+    })
+}
+
+async function findLog(from: From, key: LogKey): Promise<LogInfo | undefined> {
   const row = await selectLog(from, key).executeTakeFirst()
   return row === undefined ? undefined : toLogInfo(row)
 }
 
-async function checkWriter(from: StoreDatabase['read'], key: LogKey): Promise<void> {
-  const newest = await from
-    .selectFrom('logs')
-    .select('epoch')
-    .where('run_id', '=', key.runId)
-    .where('step', '=', key.step)
-    .where('attempt', '=', key.attempt)
-    .where('part', '=', key.part)
-    .orderBy('epoch', 'desc')
-    .limit(1)
-    .executeTakeFirst()
+async function checkWriter(from: From, key: LogKey): Promise<void> {
+  const newest = await selectAttempt(from, key).select('epoch').orderBy('epoch', 'desc').limit(1).executeTakeFirst()
   if (newest !== undefined && newest.epoch > key.epoch) throw staleLog(key, newest.epoch)
   if (newest !== undefined) return
   const run = await from.selectFrom('runs').select('id').where('id', '=', key.runId).executeTakeFirst()
@@ -142,15 +152,18 @@ function columnsOf(key: LogKey) {
   return { run_id: key.runId, step: key.step, attempt: key.attempt, part: key.part, epoch: key.epoch }
 }
 
-function selectLog(from: StoreDatabase['read'], key: LogKey) {
+function selectLog(from: From, key: LogKey) {
+  return selectAttempt(from, key).selectAll().where('epoch', '=', key.epoch)
+}
+
+/** Under whatever epoch. */
+function selectAttempt(from: From, key: LogKey) {
   return from
     .selectFrom('logs')
-    .selectAll()
     .where('run_id', '=', key.runId)
     .where('step', '=', key.step)
     .where('attempt', '=', key.attempt)
     .where('part', '=', key.part)
-    .where('epoch', '=', key.epoch)
 }
 
 export function toLogKey(row: LogTable): LogKey {

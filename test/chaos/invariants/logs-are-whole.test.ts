@@ -40,6 +40,15 @@ describe('nothing to say of', () => {
     expect([linesOf(finding.violations), finding.looked]).toEqual([[], { I6: 2, 'I6 step logs': 2 }])
   })
 
+  it('a whole log of an attempt that was lost with its workspace afterwards, and one of such that says it was cut', async () => {
+    for (const text of [whole, cut]) {
+      const lost = change('build', 'errored', { epoch: 2 })
+      const { small, run } = await worldWith(change('build', 'succeeded', { epoch: 1 }), lost)
+      await small.writeLog({ runId: run.id, epoch: 1 }, text)
+      expect(await judge(small)).toEqual([])
+    }
+  })
+
   it('what a builder prints, whatever it is', async () => {
     const small = await openWorld()
     const [run] = await small.deliver()
@@ -87,6 +96,13 @@ describe('says that', () => {
     const { small, run } = await worldWith(change('build', status))
     await small.writeLog({ runId: run.id }, text)
     expect(await judge(small)).toEqual([`I6 run ${run.id}, log of step build, attempt 1, epoch 1: ${facts}`])
+  })
+
+  it('an attempt that was lost with its workspace afterwards has neither', async () => {
+    const lost = change('build', 'errored', { epoch: 2 })
+    const { small, run } = await worldWith(change('build', 'succeeded', { epoch: 1 }), lost)
+    await small.writeLog({ runId: run.id, epoch: 1 }, `${String(lines[0])}\n`)
+    expect((await judge(small)).join()).toContain('epoch 1: its attempt succeeded, and it has 1 of 3 lines')
   })
 
   it('a cut log does not say so', async () => {

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isEndedRun } from '../../../src/domain/run.ts'
+import { isEndedStep } from '../../../src/domain/step.ts'
 import { logPath } from '../../../src/store/logs/paths.ts'
 import type { LogInfo } from '../../../src/store/store.ts'
 import { mapSome } from '../collections.ts'
@@ -41,17 +42,27 @@ export async function logsAreWhole({ world, logs, runs }: Memory): Promise<Findi
 }
 
 function checkText(log: LogInfo, one: RunMemory, text: string, blame: (facts: string) => void): void {
+  const status = log.part === 'step' ? findEnd(log, one) : undefined
   const row = one.steps.find(({ step, attempt }) => step === log.step && attempt === log.attempt)
-  const wasCut = log.part === 'step' && (row === undefined || row.epoch > log.epoch)
+  const isReplaced = row === undefined || row.epoch > log.epoch
+  // Of one that ended, and was lost with its runner afterwards, the last bytes may have been lost as well.
+  const wasCut = log.part === 'step' && isReplaced && (status === undefined || saysCut(text))
   if (wasCut && !saysCut(text)) blame(`it was cut, and does not say so; it ends ${JSON.stringify(text.slice(-80))}`)
   // What a builder prints is its own.
   if (log.part === 'step' && !isCommand(one, log)) return
   const { whole, count, fault } = readLines(log.step, text)
   if (fault !== undefined) blame(fault)
-  const mustBeWhole = log.part === 'step' && !wasCut && row !== undefined && ranThrough.includes(row.status)
+  const mustBeWhole = !wasCut && status !== undefined && ranThrough.includes(status)
   if (mustBeWhole && fault === undefined && (count === undefined || whole !== count)) {
-    blame(`its attempt ${row.status}, and it has ${String(whole)} of ${String(count ?? 'no')} lines`)
+    blame(`its attempt ${status}, and it has ${String(whole)} of ${String(count ?? 'no')} lines`)
   }
+}
+
+/** How the attempt ended under the epoch of its log: by its row, or by the news before that was replaced. */
+function findEnd({ step, attempt, epoch }: LogInfo, { steps, events }: RunMemory): string | undefined {
+  const told = events.flatMap(({ body }) => (body.type === 'step' ? [body.change] : []))
+  const changes = [...told, ...steps].filter((one) => one.step === step && one.attempt === attempt && one.epoch === epoch)
+  return changes.findLast(({ status }) => isEndedStep(status))?.status
 }
 
 /** An attempt that ran to its end has a log. */

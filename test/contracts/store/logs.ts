@@ -76,7 +76,7 @@ export function logContract(open: OpenStoreUnderTest): void {
       await put(logs, { ...key, epoch: 2 }, 0, 'new')
       await expect(put(logs, key, 3, 'late')).rejects.toMatchObject({ code: 'stale' })
       await put(logs, { ...key, part: 'undo' }, 0, 'an undo has an epoch of its own')
-      expect(await text(logs, key)).toBe('old')
+      expect(await text(logs, key)).toMatch(/^old\n\[belay\] cut off/)
     })
 
     test('hold so much, drop the rest, and say so from then on', async () => {
@@ -86,6 +86,31 @@ export function logContract(open: OpenStoreUnderTest): void {
       expect(await put(logs, key, 15, '', true)).toEqual({ end: 8, gap: false, truncated: true })
       expect(await text(logs, key)).toBe('hello wo')
       expect(await logs.list(key.runId, 'unit')).toMatchObject([{ sizeBytes: 8, truncated: true, closed: true }])
+    })
+
+    test('of an attempt that is begun again under a newer epoch end with a line that says so', async () => {
+      const { logs, key, tearLog } = await begin()
+      await put(logs, key, 0, 'begun')
+      await put(logs, { ...key, part: 'undo' }, 0, 'of its own')
+      await put(logs, { ...key, attempt: 2 }, 0, 'another')
+      await tearLog(key, Buffer.alloc(1_000, 'never committed '))
+      await put(logs, { ...key, epoch: 3 }, 0, 'again')
+      const [first, ...others] = (await logs.list(key.runId, key.step)).filter(({ epoch }) => epoch === 1)
+      expect(first).toMatchObject({ ...key, closed: true })
+      expect(others.map(({ attempt, part, closed }) => [attempt, part, closed])).toEqual([
+        [1, 'undo', false],
+        [2, 'step', false],
+      ])
+      const whole = await text(logs, key)
+      expect(whole).toMatch(/^begun\n\[belay\] cut off: the attempt was begun again[^\n]*\n$/)
+      expect(first?.sizeBytes).toBe(whole.length)
+    })
+
+    test('that had ended before stay as they are when the attempt is begun again', async () => {
+      const { logs, key } = await begin()
+      await put(logs, key, 0, 'whole', true)
+      await put(logs, { ...key, epoch: 2 }, 0, 'again')
+      expect(await text(logs, key)).toBe('whole')
     })
 
     test('are listed by attempt and epoch, oldest first', async () => {
