@@ -1,5 +1,6 @@
 import { CancellationScope, condition, patched } from '@temporalio/workflow'
 import type { EnvironmentMessage } from '../contract/environment-workflow.ts'
+import { outweighs } from '../domain/answer-order.ts'
 import type { Answer } from '../domain/environment.ts'
 import { bookkeeping } from './activities.ts'
 
@@ -41,7 +42,7 @@ export function createAnswers(): Answers {
     },
     receive(answer) {
       const known = latest.get(answer.requestId)
-      if (known !== undefined && answer.at < known.at) return
+      if (known !== undefined && isOlder(answer, known)) return
       latest.set(answer.requestId, answer)
       watchers.get(answer.requestId)?.(answer)
     },
@@ -71,4 +72,11 @@ export function createAnswers(): Answers {
       }
     },
   }
+}
+
+function isOlder(answer: Answer, known: Answer): boolean {
+  const isEarlier = answer.at < known.at
+  const counts = outweighs(answer, known)
+  // Under earlier code the time alone counted.
+  return counts === isEarlier && patched('an-end-counts') ? !counts : isEarlier
 }

@@ -34,10 +34,17 @@ export interface Deployer {
   undo(requestId: string): Promise<void>
   /** A fresh owner: asks the target, ends what was unfinished. */
   recover(silenceMs: number, sleep: (ms: number) => Promise<void>): Promise<void>
+  /** Has that job come to its end, and is only written down before it is answered? Then it is not to be answered otherwise. */
+  isFinishing(job: Job['type'], requestId: string): boolean
   /** After a fault of ours: the deployment in progress counts as one that could not be done. Throws nothing. */
   abandon(reason: string): Promise<void>
   /** Writes the state to the store. */
   record(deployment?: Deployment): Promise<void>
+}
+
+interface Job {
+  type: 'deploy' | 'undo'
+  requestId: string
 }
 
 type Options = Pick<Deploy, 'health' | 'bakeMs' | 'strategy'> & {
@@ -66,6 +73,8 @@ interface Deps {
 export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps): Deployer {
   const environment = state.name
   let asksFirst = isBlank
+  /** Of a run, until it is answered. */
+  let inHand: Job | undefined
 
   /** An undo of this very request, or a person's rollback, goes before a run's deployment. */
   function isUrgent(): boolean {
@@ -396,8 +405,10 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
 
   return {
     record,
+    isFinishing: (type, requestId) => inHand?.type === type && inHand.requestId === requestId && state.active === undefined,
     async abandon(reason) {
       const { active } = state
+      inHand = undefined
       if (active === undefined) return
       delete state.active
       active.status = 'undo_failed'
@@ -414,6 +425,7 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
       }
     },
     async deploy(request) {
+      inHand = { type: 'deploy', requestId: request.id }
       const deployment = begin({
         ...{ kind: 'deploy', release: request.release, requestId: request.id, runId: request.runId },
         strategy: request.deploy.strategy,
@@ -426,6 +438,7 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
       const own = migrate === undefined ? {} : { migrations: [{ ...migrate, ...about }] }
       await carryOut(deployment, { ...request.deploy, ...own }, 'provisional', newsOf(deployment))
       const ended = answer(deployment)
+      inHand = undefined
       // An undo that came in meanwhile is answered by its own job.
       if (!state.undos.includes(request.id)) tell(request.runId, ended)
     },
@@ -466,6 +479,7 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
         tell(runId, rules.remember(state, { requestId, status, ...reason, at: Date.now() }))
         return
       }
+      inHand = { type: 'undo', requestId }
       const kept = rules.newestKept(state)
       const deployment = begin({
         kind: 'undo',
@@ -484,6 +498,7 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
       const failed = deployment.status === 'undo_failed'
       if (!failed) rules.freeStuck(state, requestId)
       await finish(deployment, news)
+      inHand = undefined
       const reason = failed && deployment.reason !== undefined ? { reason: deployment.reason } : {}
       tell(runId, rules.remember(state, { requestId, status: failed ? 'undo_failed' : 'undone', ...reason, at: Date.now() }))
     },
