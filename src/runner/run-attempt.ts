@@ -105,7 +105,7 @@ export async function runAttempt(deps: AttemptDeps, input: AttemptInput): Promis
     log.end()
     throw error
   })
-  const wasCut = isDoubtful(ending) && input.journal.wasCut(step, attempt)
+  const wasCut = await wasLost(input, ending)
   if (ending === 'interrupted' || wasCut) {
     log.note(`cut off: ${wasCut ? 'the watchdog ended it, as nothing was heard of this runner' : whyStopped(input.signal)}`)
     log.end()
@@ -115,6 +115,16 @@ export async function runAttempt(deps: AttemptDeps, input: AttemptInput): Promis
   if (ending.status !== 'succeeded' && ending.reason !== undefined) log.note(ending.reason)
   log.end()
   return composeOutcome({ input, startedAt, ending, result, mask, log })
+}
+
+/**
+ * Has the watchdog ended it? One that ended well all the same counts if the work is still ours: of one that ended while we stood still
+ * for long, somebody else may have been given it.
+ */
+async function wasLost({ journal, step, attempt, confirm }: AttemptInput, ending: Ending): Promise<boolean> {
+  if (!journal.wasCut(step, attempt)) return false
+  if (isDoubtful(ending)) return true
+  return ending !== 'interrupted' && ending.status === 'succeeded' && !(await confirm())
 }
 
 function whyStopped(signal: AbortSignal): string {

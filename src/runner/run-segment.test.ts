@@ -8,6 +8,7 @@ import { pack } from '../drivers/builders/pack/pack.ts'
 import { findIdentity } from '../process/identity.ts'
 import type { Runner } from './create-runner.ts'
 import { cutSteps } from './cut-steps.ts'
+import { createJournals } from './journal.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
 import { startSmallRepository, type SmallRepository } from '../../test/helpers/small-repository.ts'
@@ -270,6 +271,29 @@ describe('run-segment', () => {
     await expect(running).rejects.toMatchObject({ interrupted: ['a'] })
     expect(existsSync(made)).toBe(false)
   })
+
+  it.each([
+    [true, { ended: 'complete', outcomes: [{ step: 'a', status: 'succeeded' }] }],
+    [false, { interrupted: ['a'] }],
+  ])(
+    'of a step that ended well though the watchdog meant to end it: whether it counts is whether it is ours: %s',
+    async (isOurs, counts) => {
+      // Long over when the watchdog comes: the runner stands still, and has not heard of it.
+      bench.givePlan([commandsStep('a', [`while [ ! -e ${join(bench.place, 'go')} ]; do sleep 0.05; done`])])
+      let asked = 0
+      const confirm = () => Promise.resolve((asked += 1) === 1 || isOurs)
+      const running = runner.runSegment(bench.segment(), { ...createTask(), confirm }).catch((error: unknown) => error)
+      const journals = createJournals(join(bench.place, 'runner', 'journal'))
+      const begun = () => journals.list(bench.runId).find((one) => one.identities.length > 0)
+      await waitFor(() => begun() !== undefined)
+      const record = begun()
+      if (record !== undefined) journals.markCut(record, record.running)
+      writeFileSync(join(bench.place, 'go'), '')
+      const result = await running
+      expect(result).toMatchObject(counts)
+      expect(asked).toBe(2)
+    },
+  )
 
   it('starts no step of a run in another segment once one has failed for good', async () => {
     bench.givePlan([

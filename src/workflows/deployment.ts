@@ -75,6 +75,8 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
   let asksFirst = isBlank
   /** Of a run, until it is answered. */
   let inHand: Job | undefined
+  /** Of the way back of the deployment in progress: each try has operations of its own. */
+  let undoTries = 0
 
   /** An undo of this very request, or a person's rollback, goes before a run's deployment. */
   function isUrgent(): boolean {
@@ -234,9 +236,9 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
   }
 
   function goBackTo(deployment: Deployment, kept: ReturnType<typeof rules.newestKept>, news: News): Promise<Insisted> {
-    return insist(async (attempt) => {
+    return insist(async () => {
       const activities = deployerOnce(phaseLimitMs)
-      const step = undoStepOf(deployment, attempt)
+      const step = nextUndoStep(deployment)
       const { strategy = 'blue_green' } = deployment
       await told(news, deployment, 'undo', () =>
         kept === undefined ? clear(activities, step) : backTo({ state, release: kept.release, strategy }, activities, step),
@@ -246,10 +248,11 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
 
   /** Traffic never went to it: it is stopped, and what serves goes on serving, provisional or kept. */
   async function takeAway(deployment: Deployment, news: News, past: boolean): Promise<void> {
-    let result = await insist(async (attempt) => {
+    let result = await insist(async () => {
       const activities = deployerOnce(phaseLimitMs)
+      const step = nextUndoStep(deployment)
       await told(news, deployment, 'undo', async () => {
-        const [operation] = await undoStepOf(deployment, attempt)('retire')
+        const [operation] = await step('retire')
         await activities.retire(operation)
       })
     }, tryLimit)
@@ -260,8 +263,10 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
     noteUndo(deployment, result, parked)
   }
 
-  function undoStepOf(deployment: Deployment, attempt: number): TakeOperations {
-    return takeOperations((name) => `${deployment.id}/undo-${name}/${String(attempt)}`)
+  function nextUndoStep({ id }: Deployment): TakeOperations {
+    undoTries += 1
+    const attempt = String(undoTries)
+    return takeOperations((name) => `${id}/undo-${name}/${attempt}`)
   }
 
   /** `parked`: nothing was tried that could not be done, a person is to decide. */
@@ -322,6 +327,7 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
     input: Pick<Deployment, 'kind' | 'release' | 'requestId'> &
       Partial<Pick<Deployment, 'runId' | 'actor' | 'reason' | 'strategy'>>,
   ): Deployment {
+    undoTries = 0
     const previous = state.current === undefined ? {} : { previous: state.current.release }
     return { id: uuid4(), environment, status: 'running', startedAt: Date.now(), ...previous, ...input }
   }
@@ -524,6 +530,8 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
       if (stays && active !== undefined && active.release.image.digest === seen.servingDigest) {
         noteTraffic(active, { id: active.runId === undefined ? levelFor(state, active.release) : state.level })
       }
+      // The owner before may have tried, nobody knows how often: no number of its was as high.
+      undoTries = state.fence
       const news = deployment.runId === undefined ? silentNews : newsOf(deployment)
       const requestId = rules.requestOf(deployment)
       const stuck = rules.findStuck(state, requestId)
