@@ -67,7 +67,7 @@ describe('whether the work is still ours', () => {
         ...{ openWorkspace: unused, runScript: unused, closeWorkspace: unused },
         async runSegment(_input, task) {
           task.progress('so far')
-          told.push(await task.confirm(), await task.confirm())
+          told.push(await task.confirm(task.signal), await task.confirm(task.signal))
           return { outcomes: [], ended: 'complete' }
         },
       },

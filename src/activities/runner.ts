@@ -50,19 +50,19 @@ async function carryOutWith<T>(
   const context = Context.current()
   let details: unknown
   const answered = new AbortController()
-  const stopSignal = stopSignalOf(context)
   // By Temporal's clock; should ours differ, it is asked once more than needed.
   let heardAt = context.info.currentAttemptScheduledTimestampMs
 
-  async function confirm(): Promise<boolean> {
+  async function confirm(signal: AbortSignal): Promise<boolean> {
     for (;;) {
       const silentMs = Date.now() - heardAt
       if (silentMs >= -trustMs && silentMs <= trustMs) return true
       const askedAt = Date.now()
+      // No answer: it is asked again.
       const answer = await heartbeat(context.info.taskToken, details).catch(() => undefined)
       if (answer === 'gone') return false
       if (answer === 'ours') heardAt = askedAt
-      else if (stopSignal.aborted || !(await pause(askAgainMs, stopSignal))) return false
+      else if (!(await pause(askAgainMs, signal))) return false
     }
   }
 
@@ -71,7 +71,7 @@ async function carryOutWith<T>(
     faultPoint(`activity.${name}.before`)
     const working = work({
       token: context.info.base64TaskToken,
-      signal: AbortSignal.any([stopSignal, answered.signal]),
+      signal: AbortSignal.any([stopSignalOf(context), answered.signal]),
       progress: (next) => (details = next),
       confirm,
     })

@@ -34,6 +34,6 @@ export interface Task {
   signal: AbortSignal
   /** Details of the next heartbeat. */
   progress(details: unknown): void
-  /** Is it still ours? Asks Temporal unless that has said so just now, and waits for as long as it is away. */
-  confirm(): Promise<boolean>
+  /** Is it still ours? Asks Temporal unless that has said so just now, and waits for as long as it is away; false once stopped. */
+  confirm(signal: AbortSignal): Promise<boolean>
 }

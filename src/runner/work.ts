@@ -47,7 +47,7 @@ export async function doWork<T>(
     const short = new CutShort()
     const journal = noteCuts(written, short, () => stopWith(cut, 'lost'))
     const confirm = async () => {
-      const isOurs = await task.confirm()
+      const isOurs = await task.confirm(signal)
       if (!isOurs) stopWith(cut, 'lost')
       return isOurs
     }
