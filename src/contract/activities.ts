@@ -200,7 +200,7 @@ export interface RunnerActivities {
 export interface Operation {
   environment: string
   fence: number
-  /** `<deployment>/<phase>` and, for an undo, its try. */
+  /** `<deployment>/<phase>`, and on the way back, which may be tried again, the fence. */
   operationId: string
 }
 
@@ -209,7 +209,7 @@ export interface DeployOperation extends Operation {
   deploy: Pick<Deploy, 'health' | 'bakeMs'> & Partial<Pick<Deploy, 'strategy'>>
 }
 
-/** The way back to a release: three operations, each with the next fence. Tries are counted by its caller. */
+/** The way back to a release: three operations, each with the next fence. */
 export interface RestoreOperation extends Pick<DeployOperation, 'environment' | 'release' | 'deploy'> {
   stage: FenceOf
   check: FenceOf

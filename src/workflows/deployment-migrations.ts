@@ -22,7 +22,8 @@ export interface Migrations {
 
 export interface MigrationsDeps {
   state: EnvironmentState
-  nextOperation(operationId: string): Promise<Operation>
+  /** Named by the id that is made of its fence. */
+  nextOperation(idOf: (fence: number) => string): Promise<Operation>
   record(deployment: Deployment): Promise<void>
 }
 
@@ -36,8 +37,8 @@ export function createMigrations({ state, nextOperation, record }: MigrationsDep
     const { previous: _previous, ...about } = { ...deployment, release }
     const tryMs = timeoutMs + preparationMs
     const tried = await insist(
-      async (attempt) => {
-        const operation = await nextOperation(`${deployment.id}/migrate-down-${migration.id}/${String(attempt)}`)
+      async () => {
+        const operation = await nextOperation((fence) => `${deployment.id}/migrate-down-${migration.id}/${String(fence)}`)
         await told(news, about, 'migrate_down', async () =>
           mustBeDone(await deployerOnce(tryMs).migrate({ ...operation, release, command, timeoutMs })),
         )
@@ -65,7 +66,7 @@ export function createMigrations({ state, nextOperation, record }: MigrationsDep
       deployment.migration ??= migration.id
       await record(deployment)
       const { release, up: command, timeoutMs } = migration
-      const operation = await nextOperation(`${deployment.id}/migrate-${migration.id}`)
+      const operation = await nextOperation(() => `${deployment.id}/migrate-${migration.id}`)
       await told(news, deployment, 'migrate', async () =>
         mustBeDone(await deployer(timeoutMs + preparationMs).migrate({ ...operation, release, command, timeoutMs })),
       )

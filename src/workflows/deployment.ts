@@ -75,8 +75,6 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
   let asksFirst = isBlank
   /** Of a run, until it is answered. */
   let inHand: Job | undefined
-  /** Of the way back of the deployment in progress: each try has operations of its own. */
-  let undoTries = 0
 
   /** An undo of this very request, or a person's rollback, goes before a run's deployment. */
   function isUrgent(): boolean {
@@ -104,21 +102,24 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
     await inline.recordEnvironment({ state, ...(deployment === undefined ? {} : { deployment }) })
   }
 
-  /** Each has a new fencing number, on disk before it is used. `idOf` makes an operation's id of its name. */
-  function takeOperations(idOf: (name: string) => string): TakeOperations {
+  /** Each has a new fencing number, on disk before it is used. `idOf` makes an operation's id of its name and that. */
+  function takeOperations(idOf: (name: string, fence: number) => string): TakeOperations {
     return async <Names extends string[]>(...names: Names) => {
       if (asksFirst) await learnFence()
       asksFirst = false
       const first = state.fence + 1
       state.fence += names.length
       await inline.takeFence({ environment, fence: state.fence })
-      const operations = names.map((name, n): Operation => ({ environment, fence: first + n, operationId: idOf(name) }))
+      const operations = names.map((name, n): Operation => {
+        const fence = first + n
+        return { environment, fence, operationId: idOf(name, fence) }
+      })
       return operations as { [N in keyof Names]: Operation }
     }
   }
 
-  async function nextOperation(operationId: string): Promise<Operation> {
-    const [operation] = await takeOperations(() => operationId)('')
+  async function nextOperation(idOf: (fence: number) => string): Promise<Operation> {
+    const [operation] = await takeOperations((_, fence) => idOf(fence))('')
     return operation
   }
 
@@ -130,7 +131,7 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
     const activities = deployer(phaseLimitMs + options.bakeMs)
     const phase = async <T>(name: DeploymentPhase, body: (operation: DeployOperation) => Promise<T>): Promise<T> => {
       if (isUrgent()) throw interruption()
-      const operation = await nextOperation(`${deployment.id}/${name}`)
+      const operation = await nextOperation(() => `${deployment.id}/${name}`)
       return told(news, deployment, name, () => body({ ...operation, release, deploy: optionsOf(options) }))
     }
 
@@ -238,7 +239,7 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
   function goBackTo(deployment: Deployment, kept: ReturnType<typeof rules.newestKept>, news: News): Promise<Insisted> {
     return insist(async () => {
       const activities = deployerOnce(phaseLimitMs)
-      const step = nextUndoStep(deployment)
+      const step = undoStepOf(deployment)
       const { strategy = 'blue_green' } = deployment
       await told(news, deployment, 'undo', () =>
         kept === undefined ? clear(activities, step) : backTo({ state, release: kept.release, strategy }, activities, step),
@@ -250,9 +251,8 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
   async function takeAway(deployment: Deployment, news: News, past: boolean): Promise<void> {
     let result = await insist(async () => {
       const activities = deployerOnce(phaseLimitMs)
-      const step = nextUndoStep(deployment)
       await told(news, deployment, 'undo', async () => {
-        const [operation] = await step('retire')
+        const [operation] = await undoStepOf(deployment)('retire')
         await activities.retire(operation)
       })
     }, tryLimit)
@@ -263,10 +263,9 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
     noteUndo(deployment, result, parked)
   }
 
-  function nextUndoStep({ id }: Deployment): TakeOperations {
-    undoTries += 1
-    const attempt = String(undoTries)
-    return takeOperations((name) => `${id}/undo-${name}/${attempt}`)
+  /** Named by their fences: it is tried again, by a fresh owner, too, who does not know how often it was. */
+  function undoStepOf({ id }: Deployment): TakeOperations {
+    return takeOperations((name, fence) => `${id}/undo-${name}/${String(fence)}`)
   }
 
   /** `parked`: nothing was tried that could not be done, a person is to decide. */
@@ -327,7 +326,6 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
     input: Pick<Deployment, 'kind' | 'release' | 'requestId'> &
       Partial<Pick<Deployment, 'runId' | 'actor' | 'reason' | 'strategy'>>,
   ): Deployment {
-    undoTries = 0
     const previous = state.current === undefined ? {} : { previous: state.current.release }
     return { id: uuid4(), environment, status: 'running', startedAt: Date.now(), ...previous, ...input }
   }
@@ -530,8 +528,6 @@ export function createDeployer(state: EnvironmentState, { tell, isBlank }: Deps)
       if (stays && active !== undefined && active.release.image.digest === seen.servingDigest) {
         noteTraffic(active, { id: active.runId === undefined ? levelFor(state, active.release) : state.level })
       }
-      // The owner before may have tried, nobody knows how often: no number of its was as high.
-      undoTries = state.fence
       const news = deployment.runId === undefined ? silentNews : newsOf(deployment)
       const requestId = rules.requestOf(deployment)
       const stuck = rules.findStuck(state, requestId)

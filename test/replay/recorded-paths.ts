@@ -96,6 +96,7 @@ export const recordedPaths = {
   // An update came while a local activity was under way: of a chaos run, so no drive makes it again.
   'environment-update-beside-local': { end: 'open', shows: ['has no earlier release to go back to', 'core_local_activity'] },
   'environment-withdrawn-in-bake': { end: 'open', shows: ['EVENT_TYPE_ACTIVITY_TASK_CANCELED', '/undo-clear/'] },
+  // Before operations of the way back were named by their fences.
   'environment-undo-retried': { end: 'open', shows: ['"after":', '/undo-stage/5', '/undo-activate/1'] },
   'environment-migration-taken-down': { end: 'open', shows: ['"migrate"', 'failed under traffic', '/migrate-down-'] },
   'environment-migrations-rolled-back': {
