@@ -42,7 +42,7 @@ export function createAnswers(): Answers {
     },
     receive(answer) {
       const known = latest.get(answer.requestId)
-      if (known !== undefined && isOlder(answer, known)) return
+      if (known !== undefined && isOutweighed(answer, known)) return
       latest.set(answer.requestId, answer)
       watchers.get(answer.requestId)?.(answer)
     },
@@ -74,9 +74,9 @@ export function createAnswers(): Answers {
   }
 }
 
-function isOlder(answer: Answer, known: Answer): boolean {
-  const isEarlier = answer.at < known.at
-  const counts = outweighs(answer, known)
-  // Under earlier code the time alone counted.
-  return counts === isEarlier && patched('an-end-counts') ? !counts : isEarlier
+/** Under earlier code the time alone counted. */
+function isOutweighed(answer: Answer, known: Answer): boolean {
+  const isOlder = answer.at < known.at
+  const isLighter = !outweighs(answer, known)
+  return isLighter !== isOlder && patched('an-end-counts') ? isLighter : isOlder
 }

@@ -133,7 +133,7 @@ async function own(input: EnvironmentInput): Promise<void> {
     const now = Date.now()
     switch (message.type) {
       case 'deploy': {
-        if (isAnswered('deploy', message.request.id)) return
+        if (isBeingAnswered('deploy', message.request.id)) return
         const queued = current.queue.length
         tell(message.request.runId, rules.receiveRequest(current, message.request, now))
         if ((recordsFirst || current.held !== undefined) && current.queue.length > queued) void inBackground(deployer.record())
@@ -153,7 +153,7 @@ async function own(input: EnvironmentInput): Promise<void> {
       }
       case 'undo':
       case 'withdraw': {
-        if (isAnswered('undo', message.requestId)) return
+        if (isBeingAnswered('undo', message.requestId)) return
         if (message.type === 'undo' && message.kept === true) rules.unkeep(current, message.requestId)
         const answer = rules.receiveUndo(current, message.requestId, now, message.after)
         if (answer !== undefined) tell(message.runId, answer)
@@ -165,7 +165,7 @@ async function own(input: EnvironmentInput): Promise<void> {
   }
 
   /** It was carried out, and is written down first: to queue it again, or to say that it is undone, would be wrong. */
-  function isAnswered(job: 'deploy' | 'undo', requestId: string): boolean {
+  function isBeingAnswered(job: 'deploy' | 'undo', requestId: string): boolean {
     return deployer.isFinishing(job, requestId) && patched('answer-is-on-its-way')
   }
 
