@@ -47,7 +47,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
       const mine = known.find((seen) => seen.runner === runner)
       return {
         active: mine !== undefined && isActive(mine),
-        ...(mine === undefined ? {} : { seenMsAgo: now - mine.seenAt }),
+        ...(mine === undefined ? {} : { seenAt: mine.seenAt }),
         others: known.some((seen) => seen.runner !== runner && isActive(seen)),
       }
     },

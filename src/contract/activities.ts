@@ -98,7 +98,9 @@ export interface ReadRemains {
 export interface RunnerStanding {
   /** Reported within 10 s. */
   active: boolean
-  /** Since its last report; absent: it never reported. */
+  /** Its last report, ms since 1970 by the clock of the server that took it; absent: it never reported, or this was recorded by earlier code. */
+  seenAt?: number
+  /** Only of earlier code: ms since its last report. */
   seenMsAgo?: number
   /** Another runner is ACTIVE. */
   others: boolean

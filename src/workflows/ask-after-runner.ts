@@ -27,10 +27,13 @@ export interface Question {
 export async function askAfterRunner({ runner, wasSilent, waiting }: Question): Promise<'there' | 'elsewhere'> {
   const asked = Date.now()
   let told = false
+  let firstSeenAt: number | undefined
   for (;;) {
-    const { active, seenMsAgo, others } = await inline.findRunner({ runner })
-    const isHeard = active && (!wasSilent || (seenMsAgo ?? 0) < Date.now() - asked)
-    if (isHeard) return 'there'
+    const { active, seenAt, seenMsAgo, others } = await inline.findRunner({ runner })
+    firstSeenAt ??= seenAt
+    // Never by this workflow's clock, which a replay may tell otherwise: docs/changing-a-workflow.md, "Time".
+    const isNews = seenAt === undefined ? (seenMsAgo ?? 0) < Date.now() - asked : seenAt !== firstSeenAt
+    if (active && (!wasSilent || isNews)) return 'there'
     if (!active && others) return 'elsewhere'
     if (!active && !told) {
       told = true

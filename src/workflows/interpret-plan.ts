@@ -23,6 +23,8 @@ export async function interpretPlan(context: RunContext): Promise<void> {
   const running = new Map<string, Promise<void>>()
   const notSettled = new Set<string>()
   let changes = 0
+  /** The moment that a timer was set for and has come, whatever the clock says in a replay. */
+  let due = 0
   let broken: Error | undefined
 
   function begin(work: Work): void {
@@ -53,7 +55,7 @@ export async function interpretPlan(context: RunContext): Promise<void> {
   }
 
   for (;;) {
-    const now = Date.now()
+    const now = Math.max(Date.now(), due)
     const next = advance(context.plan, context.outcomes, now)
     context.record(next.skipped)
     const points = findDue(context)
@@ -73,18 +75,21 @@ export async function interpretPlan(context: RunContext): Promise<void> {
     }
     const seen = changes
     try {
-      await waitUntil(() => changes !== seen, next.retryAt === undefined ? undefined : next.retryAt - now)
+      const limitMs = next.retryAt === undefined ? undefined : next.retryAt - now
+      const isInTime = await waitUntil(() => changes !== seen, limitMs)
+      if (!isInTime) due = next.retryAt ?? due
     } catch (error) {
       broken ??= asError(error)
     }
   }
 }
 
-/** After a cancel, what is under way stops by itself; it is waited for in any case. */
-async function waitUntil(changed: () => boolean, limitMs: number | undefined): Promise<void> {
+/** After a cancel, what is under way stops by itself; it is waited for in any case. False: the time was up first. */
+async function waitUntil(changed: () => boolean, limitMs: number | undefined): Promise<boolean> {
   if (CancellationScope.current().consideredCancelled) await CancellationScope.nonCancellable(() => condition(changed))
   else if (limitMs === undefined) await condition(changed)
-  else await condition(changed, Math.max(1, limitMs))
+  else return await condition(changed, Math.max(1, limitMs))
+  return true
 }
 
 function asError(thrown: unknown): Error {

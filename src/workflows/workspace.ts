@@ -6,6 +6,7 @@ import type { Artifact, Checkpoint } from '../domain/step.ts'
 import { bookkeeping, inline, openings, tidyingOn } from './activities.ts'
 import { askAfterRunner } from './ask-after-runner.ts'
 import type { News } from './news.ts'
+import { createSilence } from './silence.ts'
 
 /** The run's workspace: a directory on a runner, given out by this workflow under a rising epoch. */
 export interface Workspace {
@@ -64,7 +65,7 @@ export function createWorkspace(input: RunInput, news: News, options: WorkspaceO
   /** The epoch under which the directory was made, and the newest one that was lost. */
   let since = earlier.since ?? epoch
   let lostEpoch = 0
-  let heardAt = 0
+  const silence = createSilence(longSilenceMs)
   let underWay = 0
   let opening: Promise<Opened> | undefined
   /** Whose the workspace was that the next one replaces. */
@@ -87,7 +88,7 @@ export function createWorkspace(input: RunInput, news: News, options: WorkspaceO
       ...(before === undefined ? {} : { before }),
     })
     runner = opened.runner
-    heardAt = Date.now()
+    silence.heard()
     news.tell({ type: 'workspace', runner: opened.runner, epoch, status: 'opened' })
     if (opened.resumed !== true) {
       since = mine
@@ -129,7 +130,7 @@ export function createWorkspace(input: RunInput, news: News, options: WorkspaceO
         throw error
       })
       const mine = epoch
-      const isQuiet = underWay === 0 && Date.now() - heardAt > longSilenceMs
+      const isQuiet = underWay === 0 && silence.isLong()
       if (isQuiet && (await reconsider(mine, 'not_started')) === 'elsewhere') continue
       if (noted < mine) await inline.noteHolder({ runId: run.id, epoch: mine, runner: held.runner })
       noted = Math.max(noted, mine)
@@ -160,7 +161,7 @@ export function createWorkspace(input: RunInput, news: News, options: WorkspaceO
     const waiting = () =>
       news.tell({ type: 'waiting', for: `runner "${name}" (nothing is heard of it, and no other one is there)` })
     const where = await askAfterRunner({ runner: name, wasSilent: why === 'silent', waiting })
-    heardAt = Date.now()
+    silence.heard()
     if (where === 'elsewhere') forget(cut)
     else if (why === 'silent') renew(cut)
     return cut <= lostEpoch ? 'elsewhere' : where
@@ -184,12 +185,14 @@ export function createWorkspace(input: RunInput, news: News, options: WorkspaceO
     },
     async during(work) {
       underWay += 1
+      silence.busy(true)
       try {
         const done = await work()
-        heardAt = Date.now()
+        silence.heard()
         return done
       } finally {
         underWay -= 1
+        if (underWay === 0) silence.busy(false)
       }
     },
     renew,
@@ -207,6 +210,7 @@ export function createWorkspace(input: RunInput, news: News, options: WorkspaceO
       if (last === undefined) return
       opening = undefined
       runner = undefined
+      silence.end()
       try {
         await CancellationScope.nonCancellable(() => tidyingOn(last).closeWorkspace({ runId: run.id }))
         news.tell({ type: 'workspace', runner: last, epoch, status: 'closed' })

@@ -13,6 +13,7 @@ export const driveEnvironments = [
   'first',
   'bad',
   'back',
+  'quiet',
   'chosen',
   'broken',
   'withdrawn',

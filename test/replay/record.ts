@@ -18,6 +18,7 @@ import { recoveryDrives } from './drive-recoveries.ts'
 import { resumedDrives } from './drive-resumed.ts'
 import { runDrives } from './drive-runs.ts'
 import { takeoverDrives } from './drive-takeovers.ts'
+import { silenceDrives } from './drive-silences.ts'
 import { fetchHistory } from './drive.ts'
 import { historiesDirectory, historyFile, isPathName, listPathNames, type PathName } from './recorded-paths.ts'
 import { findMachine, readableHistory, scrubHistory, type Machine } from './scrub-history.ts'
@@ -55,6 +56,7 @@ async function record(scenario: Scenario, wanted: ReadonlySet<PathName>): Promis
       ...deploymentDrives,
       ...recoveryDrives,
       ...guardDrives,
+      ...silenceDrives,
     ]) {
       if (!records.some((name) => wanted.has(name))) continue
       const driven = await drive({ scenario, temporal })

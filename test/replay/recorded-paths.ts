@@ -49,6 +49,11 @@ export const recordedPaths = {
     shows: ['TIMEOUT_TYPE_SCHEDULE_TO_START', 'isRunnerActive', '"type":"waiting"'],
   },
   'run-runner-silent': { end: 'succeeded', shows: ['TIMEOUT_TYPE_HEARTBEAT', 'findRunner', '"type":"waiting"', 'noteHolder'] },
+  'run-runner-silent-in-a-slow-store': {
+    end: 'succeeded',
+    shows: ['TIMEOUT_TYPE_HEARTBEAT', 'silence-by-timer', 'noteHolder'],
+  },
+  'run-asks-after-silence': { end: 'succeeded', shows: ['silence-by-timer', 'EVENT_TYPE_TIMER_FIRED', 'findRunner'] },
   'run-taken-over': {
     end: 'succeeded',
     shows: ['findRunner', 'cutLogs', 'its workspace was lost with runner', '"restored":true', '"attempt":2'],

@@ -51,6 +51,17 @@ function untilUsable(store: Store): Promise<true> {
   )
 }
 
+/** Until such a question has had its answer: who waits has looked for himself, and only listens from then on. */
+function untilAnswered(question: string): Promise<true> {
+  const answered = `state = 'idle' and query like '${question}'`
+  return until(`an answer to ${question}`, () =>
+    postgres.execute(`select 1 / count(*) from pg_stat_activity where ${answered}`).then(
+      () => true as const,
+      () => false as const,
+    ),
+  )
+}
+
 describe('while PostgreSQL is away', () => {
   test('every call says so, and each works again when it is back', async () => {
     const store = await openOne()
@@ -110,6 +121,7 @@ describe('while PostgreSQL is away', () => {
     if (a === undefined || b === undefined) throw new Error('asked for two')
     const run = await startRun(a)
     const waiting = a.runs.waitForEvents(run.id, { after: 0, timeoutMs: long })
+    await untilAnswered('select "last_seq" from "runs"%')
     await postgres.kill()
     await postgres.restart()
     await waiting
@@ -124,6 +136,7 @@ describe('while PostgreSQL is away', () => {
     const store = await openOne()
     await startRun(store)
     const waiting = store.outbox.wait(long)
+    await untilAnswered('select%from "outbox"%limit%')
     await postgres.execute(
       `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${new URL(many.url).pathname.slice(1)}'`,
     )
