@@ -141,12 +141,7 @@ async function own(input: EnvironmentInput): Promise<void> {
       }
       case 'keep': {
         const kept = rules.receiveKeep(current, message.requestId, now)
-        if (recordsFirst) {
-          void inBackground(recordSurely()).then(() => {
-            tell(message.runId, kept)
-          })
-          return
-        }
+        if (recordsFirst) return tellRecorded(message.runId, kept)
         tell(message.runId, kept)
         void inBackground(deployer.record())
         return
@@ -156,7 +151,9 @@ async function own(input: EnvironmentInput): Promise<void> {
         if (isBeingAnswered('undo', message.requestId)) return
         if (message.type === 'undo' && message.kept === true) rules.unkeep(current, message.requestId)
         const answer = rules.receiveUndo(current, message.requestId, now, message.after)
-        if (answer !== undefined) tell(message.runId, answer)
+        if (answer === undefined) return
+        if (patched('answered-is-recorded')) tellRecorded(message.runId, answer)
+        else tell(message.runId, answer)
         return
       }
       default:
@@ -201,6 +198,13 @@ async function own(input: EnvironmentInput): Promise<void> {
       .finally(() => {
         underWay -= 1
       })
+  }
+
+  /** The store knows it before the run does. */
+  function tellRecorded(runId: string, answer: Answer): void {
+    void inBackground(recordSurely()).then(() => {
+      tell(runId, answer)
+    })
   }
 
   function tellQueue(): void {

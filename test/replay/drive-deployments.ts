@@ -14,6 +14,7 @@ export const driveEnvironments = [
   'bad',
   'back',
   'quiet',
+  'gone',
   'chosen',
   'broken',
   'withdrawn',
@@ -66,6 +67,21 @@ export const deploymentDrives: readonly Drive[] = [
       await client.rollback('back', { reason: 'version 1 was better' }, randomUUID())
       await endOfRequest(scenario, 'back', 'rollback')
       return { 'environment-rollback': workflowOf('back') }
+    },
+  },
+  {
+    records: ['environment-answers-what-is-gone'],
+    async drive({ scenario }) {
+      const { client } = scenario.system
+      await deploy(scenario, 'gone', '1')
+      const after = '  late: { commands: [echo begun > NOTES/gone, "until [ -e NOTES/gone-on ]; do sleep 0.1; done", exit 1] }\n'
+      const { id } = await scenario.start(deploying({ version: '2', environment: 'gone', after }))
+      await scenario.noted('gone')
+      await client.rollback('gone', { reason: 'version 1 was better' }, randomUUID())
+      await endOfRequest(scenario, 'gone', 'rollback')
+      writeFileSync(join(scenario.notes, 'gone-on'), '')
+      await endAs(scenario, id, 'rolled_back')
+      return { 'environment-answers-what-is-gone': workflowOf('gone') }
     },
   },
   {

@@ -74,6 +74,10 @@ export const recordedPaths = {
   // Before the way back was one activity.
   'environment-release-taken-back-in-steps': { end: 'open', shows: ['failed under traffic', '/undo-activate/'] },
   'environment-release-taken-back': { end: 'open', shows: ['failed under traffic', 'back-in-one', 'restore', '/undo-activate/'] },
+  'environment-answers-what-is-gone': {
+    end: 'open',
+    shows: ['answered-is-recorded', '"status":"undone"', 'version 1 was better'],
+  },
   'run-frozen': { end: 'succeeded', shows: ['"type":"waiting"', 'frozen until', 'EVENT_TYPE_TIMER_CANCELED'] },
   'run-blocked': { end: 'rolled_back', shows: ['is blocked in blocked: it is the image of'] },
   'environment-frozen': { end: 'open', shows: ['findFreeze', 'the party', 'unfreeze/token:admin/', 'environment-records-first'] },

@@ -83,6 +83,18 @@ describe('a provisional release', () => {
     expect(run.reason).toMatch(/went back to release \d+ when a later deployment was taken back/)
     expect(await served('stack')).toBe('a')
   })
+
+  test('that a person has rolled back from is on record as undone, once its run is taken back', async () => {
+    const after = `  late:\n    commands: ["while [ ! -e ${go('go-e')} ]; do sleep 0.1; done", "exit 1"]\n`
+    const { id } = await scenario.start(deploying({ version: 'e', environment: 'stack', after }))
+    await until('e serves', async () => (await served('stack')) === 'e')
+    await rollBack('stack')
+    expect(await served('stack')).toBe('a')
+    writeFileSync(go('go-e'), '')
+    expect(await scenario.end(id)).toMatchObject({ status: 'rolled_back' })
+    const { history } = await scenario.system.client.getEnvironment('stack')
+    expect(history.filter(({ requestId }) => requestId.startsWith(id))).toMatchObject([{ status: 'undone' }])
+  })
 })
 
 test("a person's rollback that interrupts a bake is not undone by a further attempt of the step", async () => {

@@ -217,6 +217,12 @@ describe('finally', () => {
     expect(await judge(small)).toEqual([`I4 run ${run.id}, finally tell: ran as attempt 2, and the run went on 0 times`])
   })
 
+  it('may be missing where the run says that it could not be begun', async () => {
+    const errored = change('tell', 'errored', { reason: 'no space left on device' })
+    const { small } = await one({ plan, changes: [change('build', 'running'), change('build', 'succeeded'), errored] })
+    expect(await judge(small)).toEqual([])
+  })
+
   it('is not owed by a run that carried nothing out', async () => {
     const { small } = await one({ plan, changes: [change('build', 'skipped')] })
     expect(await judge(small)).toEqual([])

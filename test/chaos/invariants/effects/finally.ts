@@ -38,8 +38,10 @@ function checkRound(memory: Memory, { one, step, rounds, number, notes }: Looked
   const ran = notes.filter((note) => note.attempt === attempt).length
   const about = `run ${one.run.id}, finally ${step} of round ${String(number)}`
   finding.look('finally')
+  // It could not be begun, as on a full disk, and the run says so.
+  const isErrored = one.steps.some((row) => row.step === step && row.attempt === attempt && row.status === 'errored')
   // A round that was ended before it had read its plan has none.
-  if (ran === 0 && begunIn(rounds, number).size > 0) finding.blame(about, 'was not carried out')
+  if (ran === 0 && !isErrored && begunIn(rounds, number).size > 0) finding.blame(about, 'was not carried out')
   const epochs = epochsOf(memory, one, step, attempt)
   const recovered = recoveriesOf(memory, one, number)
   const allowed = Math.max(1, epochs.length) + recovered
