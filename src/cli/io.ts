@@ -8,6 +8,8 @@ export interface Io {
   terminal: boolean
   /** Ends with this code once the command is through. */
   exitWith: (code: number) => void
+  /** The command has failed: ends with this code in a second at the latest, whatever it had started before. */
+  failWith: (code: number) => void
   /** Aborts when the user asks to stop. */
   readonly signal: AbortSignal
 }
@@ -31,6 +33,11 @@ export function processIo(): Io {
     terminal: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
     exitWith(code) {
       process.exitCode = code
+    },
+    failWith(code) {
+      process.exitCode = code
+      // A part that never got to serve is to be started again, and not to stand there with half of what it needs.
+      setTimeout(() => process.exit(), 1_000).unref()
     },
     // Asked for only by commands that wait: the first Ctrl-C ends the wait, the second one the process.
     get signal() {

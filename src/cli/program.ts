@@ -32,7 +32,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<void>
   try {
     await createProgram(io).parseAsync([...args], { from: 'user' })
   } catch (error) {
-    io.exitWith(report(error, io))
+    io.failWith(report(error, io))
   }
 }
 

@@ -15,6 +15,7 @@ export function testIo(options: { cwd: string; env?: NodeJS.ProcessEnv }): TestI
     err: (text) => void (result.err += text),
     terminal: false,
     exitWith: (code) => void (result.code = code),
+    failWith: (code) => void (result.code = code),
     signal: new AbortController().signal,
     result,
   }
