@@ -8,6 +8,8 @@ import { defineQuery, defineSignal, defineUpdate } from './messages.ts'
 export interface EnvironmentInput {
   name: string
   state?: EnvironmentState
+  /** What came while the one before made ready to continue as this one, in its order. */
+  messages?: EnvironmentMessage[]
 }
 
 /** What a run tells an environment; carried by signal-with-start. */

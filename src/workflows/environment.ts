@@ -59,13 +59,16 @@ async function own(input: EnvironmentInput): Promise<void> {
   const isLong = (): boolean => workflowInfo().continueAsNewSuggested || (staysShort && reckoned > events.long)
   /** Answers and records that nothing waits for. */
   let underWay = 0
+  /** Records, and what is said after them: local activities, whose end must not find this one continued as new. */
+  let recording = 0
+  let isLeaving = false
   const waiting: EnvironmentMessage[] = []
   const owner: { state?: EnvironmentState; desk?: PersonDesk } = {}
 
   // Handlers come first, so that nothing is missed; what arrives before the state is loaded waits.
   setHandler(environmentSignal, (message) => {
     reckoned += events.message
-    if (owner.state === undefined) waiting.push(message)
+    if (owner.state === undefined || isLeaving) waiting.push(message)
     else receive(owner.state, message)
   })
   setHandler(environmentStateQuery, () => owner.state ?? rules.emptyEnvironment(input.name, 0))
@@ -93,7 +96,7 @@ async function own(input: EnvironmentInput): Promise<void> {
   if (input.state === undefined) await recover()
   owner.state = state
   owner.desk = desk
-  for (const message of waiting.splice(0)) receive(state, message)
+  for (const message of [...(input.messages ?? []), ...waiting.splice(0)]) receive(state, message)
   // What was said to the one before, and is not on record.
   if (loaded.isAgain && patched('calls-runs')) void inBackground(bookkeeping.callRuns({ environment: input.name }))
 
@@ -102,8 +105,13 @@ async function own(input: EnvironmentInput): Promise<void> {
     if (isLong()) {
       // What is on its way would be dropped, and its run would have to ask again.
       if (recordsFirst) await condition(() => underWay === 0, patienceMs)
-      await condition(allHandlersFinished)
-      await continueAsNew<typeof environment>({ name: input.name, state })
+      // What comes from now on is for the next one. A command after the last one would be refused, and so would each further try.
+      isLeaving = true
+      await condition(() => recording === 0 && allHandlersFinished())
+      await continueAsNew<typeof environment>({
+        ...{ name: input.name, state },
+        ...(waiting.length === 0 ? {} : { messages: waiting }),
+      })
     }
     if (freezing.concerns()) {
       await freezing.settle()
@@ -136,14 +144,14 @@ async function own(input: EnvironmentInput): Promise<void> {
         if (isBeingAnswered('deploy', message.request.id)) return
         const queued = current.queue.length
         tell(message.request.runId, rules.receiveRequest(current, message.request, now))
-        if ((recordsFirst || current.held !== undefined) && current.queue.length > queued) void inBackground(deployer.record())
+        if ((recordsFirst || current.held !== undefined) && current.queue.length > queued) void inBackground(record())
         return
       }
       case 'keep': {
         const kept = rules.receiveKeep(current, message.requestId, now)
-        if (recordsFirst) return tellRecorded(message.runId, kept)
+        if (recordsFirst) return void tellRecorded(message.runId, kept)
         tell(message.runId, kept)
-        void inBackground(deployer.record())
+        void inBackground(record())
         return
       }
       case 'undo':
@@ -152,7 +160,7 @@ async function own(input: EnvironmentInput): Promise<void> {
         if (message.type === 'undo' && message.kept === true) rules.unkeep(current, message.requestId)
         const answer = rules.receiveUndo(current, message.requestId, now, message.after)
         if (answer === undefined) return
-        if (patched('answered-is-recorded')) tellRecorded(message.runId, answer)
+        if (patched('answered-is-recorded')) void tellRecorded(message.runId, answer)
         else tell(message.runId, answer)
         return
       }
@@ -170,8 +178,17 @@ async function own(input: EnvironmentInput): Promise<void> {
   async function recordSurely(deployment?: Deployment): Promise<void> {
     for (;;) {
       const { fence } = state
-      await deployer.record(deployment)
+      await record(deployment)
       if (state.fence === fence) return
+    }
+  }
+
+  async function record(deployment?: Deployment): Promise<void> {
+    recording += 1
+    try {
+      await deployer.record(deployment)
+    } finally {
+      recording -= 1
     }
   }
 
@@ -201,15 +218,16 @@ async function own(input: EnvironmentInput): Promise<void> {
   }
 
   /** The store knows it before the run does. */
-  function tellRecorded(runId: string, answer: Answer): void {
-    void inBackground(recordSurely()).then(() => {
-      tell(runId, answer)
-    })
+  async function tellRecorded(runId: string, answer: Answer): Promise<void> {
+    recording += 1
+    await inBackground(recordSurely())
+    tell(runId, answer)
+    recording -= 1
   }
 
   function tellQueue(): void {
     for (const { id, runId } of state.queue) tell(runId, rules.queuedAnswer(state, id, Date.now()))
-    void inBackground(deployer.record())
+    void inBackground(record())
   }
 }
 

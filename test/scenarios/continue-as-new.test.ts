@@ -1,5 +1,8 @@
 /** An environment lives for ever and its history does not: Temporal is made to suggest a new one every few deployments. */
 import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Client } from '../../src/api/client.ts'
 import type { RollbackAccepted } from '../../src/api/environment-schemas.ts'
@@ -11,16 +14,32 @@ import { until } from '../helpers/until.ts'
 
 let histories: ShortHistories | undefined
 let scenario: Scenario | undefined
+const points = mkdtempSync(join(tmpdir(), 'belay-points-'))
+const refusals = new Set<NodeJS.Timeout>()
 
 beforeAll(async () => {
   histories = await startShortHistories()
-  scenario = await startScenario({ environments: ['production'], env: { TEMPORAL_ADDRESS: histories.address } })
+  const env = { TEMPORAL_ADDRESS: histories.address, BELAY_FAULT_POINTS: points }
+  scenario = await startScenario({ environments: ['production', 'busy'], env })
 })
 
 afterAll(async () => {
+  for (const refusal of refusals) clearInterval(refusal)
   await scenario?.stop()
   await histories?.stop()
+  rmSync(points, { recursive: true, force: true })
 })
+
+/** Every try of the activity fails until the function that this returns is called. */
+function refuse(activity: string): () => void {
+  const point = join(points, `activity.${activity}.before`)
+  const refusal = setInterval(() => writeFileSync(point, 'throw'), 20)
+  refusals.add(refusal)
+  return () => {
+    clearInterval(refusal)
+    rmSync(point, { force: true })
+  }
+}
 
 async function ended(client: Client, requestId: string): Promise<Deployment> {
   return await until('the deployment ends', async () => {
@@ -86,4 +105,41 @@ test('over several continuations no request, window, block or answer is lost, an
   expect((await client.getEnvironment('production')).current?.release.number).toBe(4)
   const { items } = await client.listDeployments('production', { limit: 200 })
   expect(new Set(items.map(({ requestId }) => requestId)).size).toBe(items.length)
+})
+
+test('it continues also while nothing can be told or recorded, and what came meanwhile is carried out', async () => {
+  if (scenario === undefined || histories === undefined) throw new Error('nothing was started')
+  const { events, start, end, notes, system } = scenario
+  const { client } = system
+  const workflowId = environmentWorkflowId('busy')
+  const handle = histories.client.workflow.getHandle(workflowId)
+  const after = '  hold: { commands: [echo begun > NOTES/busy, "until [ -e NOTES/busy-on ]; do sleep 0.1; done"] }\n'
+  const serving = await start(deploying({ version: 'v1', environment: 'busy', after }))
+  await scenario.noted('busy')
+  await client.freeze('busy', { for: '8h' })
+  const held = await start(deploying({ version: 'v2', environment: 'busy' }))
+  await until('it is held', async () => (await events(held.id)).some(({ body }) => body.type === 'waiting'))
+  const before = (await histories.continued(workflowId)).length
+
+  const tellAgain = refuse('answerRun')
+  const untold = await start(deploying({ version: 'v3', environment: 'busy' }))
+  await until('it is queued', async () => (await client.getEnvironment('busy')).queue.some(({ runId }) => runId === untold.id))
+  await until('its history is long', async () => {
+    if ((await handle.describe()).historyLength > 90) return true
+    await client.freeze('busy', { from: '2099-01-01T00:00Z', for: '1h' })
+    return false
+  })
+  const recordAgain = refuse('recordEnvironment')
+  writeFileSync(join(notes, 'busy-on'), '')
+  // Longer than it waits for what is on its way.
+  await new Promise((resolve) => setTimeout(resolve, 14_000))
+  recordAgain()
+  await new Promise((resolve) => setTimeout(resolve, 2_000))
+  tellAgain()
+
+  expect(await end(serving.id)).toMatchObject({ status: 'succeeded' })
+  expect((await histories.continued(workflowId)).length).toBeGreaterThan(before)
+  for (const { id } of (await client.getEnvironment('busy')).freezes) await client.unfreeze('busy', { freeze: id })
+  expect(await end(untold.id)).toMatchObject({ status: 'succeeded' })
+  expect((await client.getEnvironment('busy')).current?.release.runId).toBe(untold.id)
 })
