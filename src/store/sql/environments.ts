@@ -28,8 +28,13 @@ export function createEnvironmentStore(database: StoreDatabase): EnvironmentStor
         await lock(tx, locks.environment(state.name))
         const recorded = await findEnvironment(tx, state.name)
         if (recorded !== undefined && state.fence < recorded.fence) return
-        if (deployment !== undefined) await writeDeployment(tx, deployment)
-        if (recorded !== undefined && isOlder(state, recorded)) return
+        const isLate = recorded !== undefined && isOlder(state, recorded)
+        const newest = isLate ? toState(recorded.state) : state
+        // Begun by a task that was lost and done over without it: nobody would ever end it.
+        const isNobodys = isLate && deployment?.endedAt === undefined && deployment?.id !== newest?.active?.id
+        if (deployment !== undefined && !isNobodys) await writeDeployment(tx, deployment)
+        if (isLate) return
+        await endForgotten(tx, state, deployment)
         await writeEnvironment(tx, {
           name: state.name,
           fence: state.fence,
@@ -110,6 +115,24 @@ async function writeDeployment(tx: Tx, deployment: Deployment): Promise<void> {
     .values(row)
     .onConflict((conflict) => conflict.column('id').doUpdateSet(row))
     .execute()
+}
+
+/** More would not be lost at once. */
+const mostForgotten = 20
+
+/**
+ * What a workflow task records is on record even if the task itself is lost; done over, it may begin another deployment instead. The first
+ * one has sent nothing to any target, and has taken no time.
+ */
+async function endForgotten(tx: Tx, { name, active }: EnvironmentState, written: Deployment | undefined): Promise<void> {
+  const newest = tx.selectFrom('deployments').selectAll().where('environment', '=', name)
+  const rows = await newest.orderBy('started_at', 'desc').orderBy('id', 'desc').limit(mostForgotten).execute()
+  for (const row of rows) {
+    if (row.ended_at !== null || row.id === active?.id || row.id === written?.id) continue
+    const reason = 'it was on record, and whoever had begun it was lost before anything was done'
+    const ended: Deployment = { ...fromJson(row.deployment), status: 'failed', reason, endedAt: row.started_at }
+    await writeDeployment(tx, ended)
+  }
 }
 
 function selectDeployments({ read }: StoreDatabase, input: Parameters<EnvironmentStore['deployments']>[0]) {

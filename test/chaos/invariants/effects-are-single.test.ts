@@ -50,9 +50,31 @@ describe('commands: nothing to say of', () => {
     )
     expect(await judge(small)).toEqual([])
   })
+
+  it('steps that ended twice, as their runner was lost before anybody heard of it', async () => {
+    const { small } = await unheard(2)
+    expect(await judge(small)).toEqual([])
+  })
 })
 
+/** Build and check ended so often; of the first time there is neither log nor news. */
+async function unheard(times: number) {
+  const changes = ['build', 'check'].map((step) => change(step, 'succeeded', { epoch: 2 }))
+  const made = await one({ silent: true, changes })
+  const { small, run } = made
+  await small.tell(run, [{ type: 'workspace', runner: 'runner-a', epoch: 1, status: 'lost' }])
+  for (let time = 0; time < times; time += 1)
+    for (const step of ['build', 'check']) small.note(`begin ${run.id} ${step} 1`, `end ${run.id} ${step} 1`)
+  for (const step of ['build', 'check']) await small.writeLog({ runId: run.id, step, epoch: 2 }, `${step} line 1 of 1\n`)
+  return made
+}
+
 describe('commands: says that', () => {
+  it('steps ended more often than a runner was lost with them', async () => {
+    const { small, run } = await unheard(3)
+    expect(await judge(small)).toContain(`I4 run ${run.id}, step build, attempt 1: ended 3 times; it ran under the epochs [2]`)
+  })
+
   it.each<[string, string[], string]>([
     [
       'a step ended twice and was never interrupted',

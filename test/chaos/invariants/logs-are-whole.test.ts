@@ -75,6 +75,13 @@ describe('nothing to say of', () => {
   })
 })
 
+it('has nothing to say of a whole log of an end that nobody had heard of', async () => {
+  const { small, run } = await worldWith(change('build', 'succeeded', { epoch: 2 }))
+  await small.writeLog({ runId: run.id, epoch: 1 }, whole)
+  await small.writeLog({ runId: run.id, epoch: 2 }, whole)
+  expect(await judge(small)).toEqual([])
+})
+
 describe('says that', () => {
   it.each<[string, StepChange['status'], string, string]>([
     [

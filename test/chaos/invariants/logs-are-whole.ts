@@ -46,12 +46,15 @@ function checkText(log: LogInfo, one: RunMemory, text: string, blame: (facts: st
   const row = one.steps.find(({ step, attempt }) => step === log.step && attempt === log.attempt)
   const isReplaced = row === undefined || row.epoch > log.epoch
   // Of one that ended, and was lost with its runner afterwards, the last bytes may have been lost as well.
-  const wasCut = log.part === 'step' && isReplaced && (status === undefined || saysCut(text))
-  if (wasCut && !saysCut(text)) blame(`it was cut, and does not say so; it ends ${JSON.stringify(text.slice(-80))}`)
+  const wasCut = log.part === 'step' && isReplaced && saysCut(text)
   // What a builder prints is its own.
   if (log.part === 'step' && !isCommand(one, log)) return
   const { whole, count, fault } = readLines(log.step, text)
   if (fault !== undefined) blame(fault)
+  // Whoever wrote it may have ended it, too, and was lost before it could tell how the step ended: then it is whole.
+  const isUnheard = log.part === 'step' && isReplaced && status === undefined
+  if (isUnheard && !wasCut && (count === undefined || whole !== count))
+    blame(`it was cut, and does not say so; it ends ${JSON.stringify(text.slice(-80))}`)
   const mustBeWhole = !wasCut && status !== undefined && ranThrough.includes(status)
   if (mustBeWhole && fault === undefined && (count === undefined || whole !== count)) {
     blame(`its attempt ${status}, and it has ${String(whole)} of ${String(count ?? 'no')} lines`)

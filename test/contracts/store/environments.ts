@@ -55,6 +55,32 @@ export function environmentContract(open: OpenStoreUnderTest): void {
       expect(await listed()).toEqual([undone])
     })
 
+    test('one that was begun by a task that was lost, and done over without it, is ended and not begun by a late repeat', async () => {
+      const { store } = await open()
+      const run = await startRun(store)
+      const [lost, done] = [makeDeployment(run, { startedAt: 10 }), makeDeployment(run, { startedAt: 20 })]
+      const listed = async () => (await store.environments.deployments({ environment: 'staging' })).items
+      await store.environments.record({ ...makeState('staging', 1, 1), active: lost }, lost)
+      await store.environments.record(makeState('staging', 1, 2))
+      const ended = [expect.objectContaining({ id: lost.id, status: 'failed', endedAt: 10 }) as Deployment]
+      expect(await listed()).toEqual(ended)
+      await store.environments.record({ ...makeState('staging', 1, 4), active: done }, done)
+      expect(await listed()).toEqual([done, ...ended])
+      await store.environments.record({ ...makeState('staging', 1, 3), active: lost }, lost)
+      const late = makeDeployment(run, { startedAt: 15 })
+      await store.environments.record({ ...makeState('staging', 1, 3), active: late }, late)
+      expect(await listed()).toEqual([done, ...ended])
+    })
+
+    test('the one in progress goes on, whatever else is recorded meanwhile, in whatever order', async () => {
+      const { store } = await open()
+      const begun = makeDeployment(await startRun(store))
+      await store.environments.record({ ...makeState('staging', 1, 2), active: begun })
+      await store.environments.record({ ...makeState('staging', 1, 1), active: begun }, begun)
+      await store.environments.record({ ...makeState('staging', 1, 3), active: begun })
+      expect((await store.environments.deployments({ environment: 'staging' })).items).toEqual([begun])
+    })
+
     test('deployments are listed newest first, page by page, by environment', async () => {
       const { store } = await open()
       const run = await startRun(store)

@@ -29,11 +29,17 @@ function checkRun(memory: Memory, one: RunMemory, effects: readonly Effect[], fi
     const ends = lines.filter(({ kind }) => kind === 'end').length
     const begins = lines.length - ends
     const under = `it ran under the epochs [${epochs.join(', ')}]`
-    if (ends > Math.max(1, epochs.length)) finding.blame(about, `ended ${String(ends)} times; ${under}`)
+    const unheard = lostEpochs(one).filter((epoch) => !epochs.includes(epoch))
+    if (ends > Math.max(1, epochs.length + unheard.length)) finding.blame(about, `ended ${String(ends)} times; ${under}`)
     if (ends > begins) finding.blame(about, `began ${String(begins)} times and ended ${String(ends)} times`)
     if (!isStepOf(one, step)) finding.blame(about, `ran, and the plan has no step ${key}`)
   }
   for (const step of new Set(effects.map((effect) => effect.step))) checkOrder(memory, one, step, effects, finding)
+}
+
+/** What was begun under these may have ended, and whoever did it was lost before anybody heard of it: neither log nor news is taken then. */
+function lostEpochs({ events }: RunMemory): number[] {
+  return events.flatMap(({ body }) => (body.type === 'workspace' && body.status === 'lost' ? [body.epoch] : []))
 }
 
 /** Who needs a step begins when its outcome is on disk: from then on the step is finished. */
@@ -47,8 +53,17 @@ function checkOrder(memory: Memory, one: RunMemory, step: string, effects: reado
   const again = effects.slice(passed).find((effect) => effect.step === step && effect.kind === 'begin')
   if (again === undefined) return
   const facts = `ended at attempt ${String(finished?.attempt)}, ${String(effects[passed]?.step)} began after it, and it began again at attempt ${String(again.attempt)}`
-  const isAnew = again.attempt > Number(finished?.attempt) && mayRunAgain(memory, one, step, again.attempt)
+  // Of an end that nobody had heard of there is no next attempt.
+  const isNext = again.attempt > Number(finished?.attempt) || lostEpochs(one).some((epoch) => !heardOf(one, step, epoch))
+  const isAnew = isNext && mayRunAgain(memory, one, step, again.attempt)
   if (!isAnew) finding.blame(`run ${one.run.id}, step ${step}`, facts)
+}
+
+function heardOf({ events }: RunMemory, step: string, epoch: number): boolean {
+  return events.some(
+    ({ body }) =>
+      body.type === 'step' && body.change.step === step && body.change.epoch === epoch && body.change.status === 'succeeded',
+  )
 }
 
 /** By the run's own events: under a later epoch no attempt begins of what had succeeded. */
