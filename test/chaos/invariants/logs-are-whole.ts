@@ -7,6 +7,7 @@ import { isEndedStep } from '../../../src/domain/step.ts'
 import { logPath } from '../../../src/store/logs/paths.ts'
 import type { LogInfo } from '../../../src/store/store.ts'
 import { mapSome } from '../collections.ts'
+import type { Ledger } from '../evidence.ts'
 import { readLines } from '../expected-lines.ts'
 import { createFinding, type Finding } from '../finding.ts'
 import type { Memory, RunMemory } from '../memory.ts'
@@ -15,7 +16,7 @@ import type { Memory, RunMemory } from '../memory.ts'
 const ranThrough: readonly string[] = ['succeeded', 'failed']
 const atOnce = 8
 
-export async function logsAreWhole({ world, logs, runs }: Memory): Promise<Finding> {
+export async function logsAreWhole({ world, logs, runs, ledger }: Memory): Promise<Finding> {
   const finding = createFinding('I6')
   const known = new Map(runs.map((one) => [one.run.id, one]))
   await mapSome(logs, atOnce, async (log) => {
@@ -37,11 +38,18 @@ export async function logsAreWhole({ world, logs, runs }: Memory): Promise<Findi
     if (log.truncated) blame('it was full, and its end was dropped')
     if (!log.closed && isEndedRun(one.run.status)) blame('it was never closed, and its run has ended')
     const text = existsSync(file) ? readFileSync(file).subarray(0, log.sizeBytes).toString('utf8') : ''
-    checkText(log, one, text, blame)
+    checkText(log, one, { text, hadRoom: wasThereRoom(ledger, log, one), blame })
   }
 }
 
-function checkText(log: LogInfo, one: RunMemory, text: string, blame: (facts: string) => void): void {
+interface Judged {
+  text: string
+  /** For what the step wrote: without, it fails at whatever line that is. */
+  hadRoom: boolean
+  blame: (facts: string) => void
+}
+
+function checkText(log: LogInfo, one: RunMemory, { text, hadRoom, blame }: Judged): void {
   const status = log.part === 'step' ? findEnd(log, one) : undefined
   const row = one.steps.find(({ step, attempt }) => step === log.step && attempt === log.attempt)
   const isReplaced = row === undefined || row.epoch > log.epoch
@@ -55,10 +63,19 @@ function checkText(log: LogInfo, one: RunMemory, text: string, blame: (facts: st
   const isUnheard = log.part === 'step' && isReplaced && status === undefined
   if (isUnheard && !wasCut && (count === undefined || whole !== count))
     blame(`it was cut, and does not say so; it ends ${JSON.stringify(text.slice(-80))}`)
-  const mustBeWhole = !wasCut && status !== undefined && ranThrough.includes(status)
+  const ranToItsEnd = status !== undefined && ranThrough.includes(status) && (status !== 'failed' || hadRoom)
+  const mustBeWhole = !wasCut && ranToItsEnd
   if (mustBeWhole && fault === undefined && (count === undefined || whole !== count)) {
     blame(`its attempt ${status}, and it has ${String(whole)} of ${String(count ?? 'no')} lines`)
   }
+}
+
+function wasThereRoom({ faults }: Pick<Ledger, 'faults'>, { step, attempt }: LogInfo, { steps }: RunMemory): boolean {
+  const row = steps.find((other) => other.step === step && other.attempt === attempt)
+  const { startedAt = 0, endedAt = Infinity } = row ?? {}
+  return !faults.some(
+    ({ name, at, healedAt = Infinity }) => name === 'disk workspace full' && at <= endedAt && healedAt >= startedAt,
+  )
 }
 
 /** How the attempt ended under the epoch of its log: by its row, or by the news before that was replaced. */
