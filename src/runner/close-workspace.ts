@@ -1,5 +1,6 @@
 /** The end of a run on this runner: nothing of it goes on, and nothing of it is left but logs on their way. */
-import { killTagged, tagOf } from './leftovers.ts'
+import type { JournalRecord } from './journal.ts'
+import { hadSteps, killTagged, tagOf } from './leftovers.ts'
 import type { RunnerDeps } from './runner-deps.ts'
 
 type CloseDeps = Pick<RunnerDeps, 'inFlight' | 'journals' | 'workspaces' | 'stops' | 'groups'>
@@ -17,7 +18,7 @@ export async function closeWorkspace(deps: CloseDeps, input: CloseInput): Promis
   const { runId, keep = false, upTo = lastEpochOf(deps, runId) } = input
   if (lastEpochOf(deps, runId) > upTo) return
   await deps.inFlight.stopRun(runId)
-  const epochs = new Set(epochsOf(deps, runId).filter((epoch) => epoch <= upTo))
+  const epochs = epochsOf(recordsOf(deps, runId).filter(hadSteps)).filter((epoch) => epoch <= upTo)
   for (const epoch of epochs) await killTagged(tagOf({ runId, epoch }))
   for (const epoch of epochs) await deps.groups?.endAll(`${runId}.e${String(epoch)}.`)
   if (keep) return
@@ -29,10 +30,14 @@ export async function closeWorkspace(deps: CloseDeps, input: CloseInput): Promis
 
 /** The highest epoch that this runner has had of the run; 0 if it has none. */
 export function lastEpochOf({ workspaces, journals }: Pick<RunnerDeps, 'workspaces' | 'journals'>, runId: string): number {
-  return Math.max(workspaces.findEpoch(runId) ?? 0, ...epochsOf({ journals }, runId))
+  return Math.max(workspaces.findEpoch(runId) ?? 0, ...epochsOf(recordsOf({ journals }, runId)))
 }
 
 /** Of the journals that can be read: one that cannot goes with the others. */
-function epochsOf({ journals }: Pick<RunnerDeps, 'journals'>, runId: string): number[] {
-  return journals.listReadable(() => undefined, runId).map(({ begun }) => begun.epoch)
+function recordsOf({ journals }: Pick<RunnerDeps, 'journals'>, runId: string): JournalRecord[] {
+  return journals.listReadable(() => undefined, runId)
+}
+
+function epochsOf(records: readonly JournalRecord[]): number[] {
+  return [...new Set(records.map(({ begun }) => begun.epoch))]
 }

@@ -1,5 +1,6 @@
 /** Processes that left their step's group: found by a variable that every step's environment carries. Linux only. */
 import { findTagged } from '../process/identity.ts'
+import type { JournalRecord } from './journal.ts'
 import { pause } from './stop.ts'
 
 export const tagVariable = 'BELAY_STEP_TAG'
@@ -7,6 +8,14 @@ export const tagVariable = 'BELAY_STEP_TAG'
 /** The same for all steps of one workspace. */
 export function tagOf(workspace: { runId: string; epoch: number }): string {
   return `${workspace.runId}/${String(workspace.epoch)}`
+}
+
+/**
+ * May processes that carry its workspace's tag be this runner's? Not after an opening: that runs no step, and one that came to nothing is
+ * made again under the same epoch by whoever is free, on this machine, too.
+ */
+export function hadSteps({ begun }: Pick<JournalRecord, 'begun'>): boolean {
+  return begun.work !== 'opening'
 }
 
 /** Kills everything that carries the workspace's tag; resolves when nothing of it is left. */

@@ -6,6 +6,7 @@ import type { RunnerRestartedDetails } from '../contract/failures.ts'
 import { bootId, findIdentity } from '../process/identity.ts'
 import { spawnProcess, type Spawned } from '../process/spawn.ts'
 import { createJournals, type Journal } from './journal.ts'
+import { tagOf, tagVariable } from './leftovers.ts'
 import { commandsStep } from './testing/plan.ts'
 import { createTask, startRunnerBench, type RunnerBench } from './testing/runner-bench.ts'
 import { startSmallRepository, type SmallRepository } from '../../test/helpers/small-repository.ts'
@@ -32,12 +33,12 @@ describe('recover', () => {
     const journals = createJournals(join(bench.place, 'runner', 'journal'))
     return journals.begin({ runId: bench.runId, epoch: 1, work: 'segment', token })
   }
-  async function leaveProcess(script: string): Promise<Spawned> {
+  async function leaveProcess(script: string, env: Record<string, string> = {}): Promise<Spawned> {
     const child = await spawnProcess({
       file: 'sh',
       args: ['-c', script],
       cwd: bench.place,
-      env: { PATH: process.env['PATH'] ?? '' },
+      env: { PATH: process.env['PATH'] ?? '', ...env },
     })
     children.push(child)
     return child
@@ -87,6 +88,16 @@ describe('recover', () => {
     journal.spawned('b', { ...stranger.identity, bootId: 'the boot before' })
     await bench.createRunner().recover(() => Promise.resolve())
     expect(findIdentity(stranger.pid)).toEqual(stranger.identity)
+  })
+
+  it('kills no step of another runner here, which was given an opening that had come to nothing', async () => {
+    const step = await leaveProcess('exec sleep 600', { [tagVariable]: tagOf({ runId: bench.runId, epoch: 1 }) })
+    const journals = createJournals(join(bench.place, 'runner', 'journal'))
+    journals.begin({ runId: bench.runId, epoch: 1, work: 'opening', token: 'b2xk' })
+    const runner = bench.createRunner()
+    await runner.recover(() => Promise.resolve())
+    await runner.closeWorkspace(bench.runId)
+    expect(findIdentity(step.pid)).toEqual(step.identity)
   })
 
   it('leaves nothing of a closed run: no process, no directory, no journal', async () => {

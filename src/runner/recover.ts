@@ -2,7 +2,7 @@
 import type { RunnerRestartedDetails } from '../contract/failures.ts'
 import { stopGroup } from '../process/spawn.ts'
 import type { JournalRecord, Journals } from './journal.ts'
-import { killTagged, tagOf } from './leftovers.ts'
+import { hadSteps, killTagged, tagOf } from './leftovers.ts'
 import type { Log } from './log.ts'
 import type { LogShipper } from './log-shipper.ts'
 
@@ -36,7 +36,7 @@ export async function recover(deps: RecoverDeps): Promise<void> {
 
 async function killRemains(records: readonly JournalRecord[]): Promise<void> {
   await Promise.all(records.flatMap((record) => record.identities).map((identity) => stopGroup(identity, graceMs)))
-  const tags = new Set(records.map((record) => tagOf(record.begun)))
+  const tags = new Set(records.filter(hadSteps).map((record) => tagOf(record.begun)))
   for (const tag of tags) await killTagged(tag)
 }
 
