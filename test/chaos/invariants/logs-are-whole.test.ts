@@ -73,22 +73,22 @@ describe('nothing to say of', () => {
     appendFileSync(fileOf(open, goesOn), 'of a killed server')
     expect(await judge(open)).toEqual([])
   })
-})
 
-it('has nothing to say of a whole log of an end that nobody had heard of', async () => {
-  const { small, run } = await worldWith(change('build', 'succeeded', { epoch: 2 }))
-  await small.writeLog({ runId: run.id, epoch: 1 }, whole)
-  await small.writeLog({ runId: run.id, epoch: 2 }, whole)
-  expect(await judge(small)).toEqual([])
-})
+  it('a whole log of an end that nobody had heard of', async () => {
+    const { small, run } = await worldWith(change('build', 'succeeded', { epoch: 2 }))
+    await small.writeLog({ runId: run.id, epoch: 1 }, whole)
+    await small.writeLog({ runId: run.id, epoch: 2 }, whole)
+    expect(await judge(small)).toEqual([])
+  })
 
-it('has nothing to say of what a step lacks that failed on a full disk, and only of that', async () => {
-  const { small, run } = await worldWith(change('build', 'failed'))
-  await small.writeLog({ runId: run.id }, '$ make\n')
-  small.ledger.faults.push({ at: 3, name: 'disk workspace full', healedAt: 4 })
-  expect((await judge(small)).join()).toContain('its attempt failed, and it has 0 of no lines')
-  small.ledger.faults.push({ at: 2, name: 'disk workspace full' })
-  expect(await judge(small)).toEqual([])
+  it('what a step lacks that failed on a full disk, and only of that', async () => {
+    const { small, run } = await worldWith(change('build', 'failed'))
+    await small.writeLog({ runId: run.id }, '$ make\n')
+    small.ledger.faults.push({ at: 3, name: 'disk workspace full', healedAt: 4 })
+    expect((await judge(small)).join()).toContain('its attempt failed, and it has 0 of no lines')
+    small.ledger.faults.push({ at: 2, name: 'disk workspace full' })
+    expect(await judge(small)).toEqual([])
+  })
 })
 
 describe('says that', () => {

@@ -58,14 +58,14 @@ function checkText(log: LogInfo, one: RunMemory, { text, hadRoom, blame }: Judge
   // What a builder prints is its own.
   if (log.part === 'step' && !isCommand(one, log)) return
   const { whole, count, fault } = readLines(log.step, text)
+  const isWhole = count !== undefined && whole === count
   if (fault !== undefined) blame(fault)
   // Whoever wrote it may have ended it, too, and was lost before it could tell how the step ended: then it is whole.
   const isUnheard = log.part === 'step' && isReplaced && status === undefined
-  if (isUnheard && !wasCut && (count === undefined || whole !== count))
-    blame(`it was cut, and does not say so; it ends ${JSON.stringify(text.slice(-80))}`)
+  if (isUnheard && !wasCut && !isWhole) blame(`it was cut, and does not say so; it ends ${JSON.stringify(text.slice(-80))}`)
   const ranToItsEnd = status !== undefined && ranThrough.includes(status) && (status !== 'failed' || hadRoom)
   const mustBeWhole = !wasCut && ranToItsEnd
-  if (mustBeWhole && fault === undefined && (count === undefined || whole !== count)) {
+  if (mustBeWhole && fault === undefined && !isWhole) {
     blame(`its attempt ${status}, and it has ${String(whole)} of ${String(count ?? 'no')} lines`)
   }
 }
