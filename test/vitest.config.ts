@@ -7,17 +7,19 @@ const chaosChecker = [
   'test/chaos/{check,expected-lines,patient,pipelines,points,report,tables}.test.ts',
 ]
 
+/** Takes the container engine away from whoever uses it. */
+const faults = ['test/floods/engine-restart.test.ts']
+
 /** Whole container engines and builders, and what outlasts heartbeats: minutes that `.ci/run` has and `npm test` has not. */
 const long = [
   'src/drivers/targets/docker/{docker-target,engine-fence}.test.ts',
   'src/drivers/builders/dockerfile-builders.test.ts',
   'test/scenarios/{containers,environment-recovery,foreign-sources,interrupted}.test.ts',
-  'test/chaos/{ended-from-outside,environment-ended-from-outside,takeover}.test.ts',
 ]
 
 /**
- * unit: rooms, contracts and architecture. scenarios: whole paths with everything real. By .ci/run only: long, more of both, and faults,
- * the longer floods and kills, one after another. Else two files at a time; a group starts when the one before it has ended.
+ * unit: rooms, contracts and architecture. scenarios: whole paths with everything real. By .ci/run only: long, more of both, floods and kills,
+ * and faults, one after another. A group starts when the one before it has ended; what mostly waits runs three at a time on two cores.
  */
 export default defineConfig({
   test: {
@@ -47,17 +49,17 @@ export default defineConfig({
         include: ['test/{scenarios,replay}/**/*.test.ts', 'bench/**/*.test.ts'],
         exclude: long,
         groupOrder: 1,
-        maxWorkers: 2,
+        maxWorkers: 3,
       }),
       ...(process.env['BELAY_LONG'] === '1'
         ? [
-            wholePaths('long', { include: long, exclude: [], groupOrder: 2, maxWorkers: 2 }),
-            wholePaths('faults', {
-              include: ['test/{floods,chaos}/**/*.test.ts'],
-              exclude: [...chaosChecker, ...long],
-              groupOrder: 3,
-              maxWorkers: 1,
+            wholePaths('long', {
+              include: [...long, 'test/{floods,chaos}/**/*.test.ts'],
+              exclude: [...chaosChecker, ...faults],
+              groupOrder: 2,
+              maxWorkers: 3,
             }),
+            wholePaths('faults', { include: faults, exclude: [], groupOrder: 3, maxWorkers: 1 }),
           ]
         : []),
     ],

@@ -16,20 +16,20 @@ type Moment = (typeof moments)[number]
 /** The keeper owns the listening socket: its death costs the requests until it is back. */
 const keeperSilenceMs = 2_500
 
+let system: System
+let version = 1
+
+beforeAll(async () => {
+  system = await startSystem()
+  await release(system, '1')
+}, 120_000)
+
+afterAll(async () => {
+  await system.stop()
+}, 60_000)
+
+/** One system for all: whatever was killed before is back, and what dies next dies in a system that has been through that. */
 describe.each(['temporal', 'main', 'runner', 'keeper', 'up'] as const)('SIGKILL of %s', (part) => {
-  let system: System
-  let version = 0
-
-  beforeAll(async () => {
-    system = await startSystem()
-    await release(system, '1')
-    version = 1
-  }, 120_000)
-
-  afterAll(async () => {
-    await system.stop()
-  }, 60_000)
-
   it.each(moments)('%s', { timeout: 180_000 }, async (moment) => {
     version += 1
     const before = await countRuns(system)
