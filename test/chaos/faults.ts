@@ -1,9 +1,10 @@
 // Long because each way to break something stands beside the way to mend it.
 /** Breaks what the schedule says, mends it after a while, and writes both down. */
-import { readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client'
 import { environmentWorkflowId, runWorkflowId } from '../../src/contract/workflow-ids.ts'
+import { armFaultPoint } from '../helpers/arm-fault-point.ts'
 import { runnerNames, partNames, type PartName } from '../helpers/cluster.ts'
 import type { WireRule } from '../helpers/faulty-wire.ts'
 import type { Fault, Ledger } from './evidence.ts'
@@ -131,8 +132,7 @@ export function createFaults({ world, ledger, pushing, reviver, signal }: Faults
   async function point({ point: name, blow, downMs }: PlannedFault & { family: 'point' }): Promise<void> {
     const pids = new Map(partNames.flatMap((part) => (pidOf(part) === undefined ? [] : [[pidOf(part), part] as const])))
     const armed = join(world.points, name)
-    writeFileSync(`${armed}.new`, blow)
-    renameSync(`${armed}.new`, armed)
+    armFaultPoint(armed, blow)
     const taken = await waitFor(
       () => {
         for (const part of partNames) if (!cluster.isGone(part)) pids.set(cluster.pid(part), part)

@@ -1,9 +1,10 @@
 /** Drives runs that ask after their runner: when the store has no answer for long, and after a long silence between two steps. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, Connection } from '@temporalio/client'
 import { findUpState } from '../../src/cli/up/up-file.ts'
+import { armFaultPoint } from '../helpers/arm-fault-point.ts'
 import { deploying, startScenario, type Scenario } from '../helpers/scenario.ts'
 import { until } from '../helpers/until.ts'
 import { endAs, fetchHistory, runWorkflow, type Drive } from './drive.ts'
@@ -51,7 +52,7 @@ export const silenceDrives: readonly Drive[] = [
 async function whileNobodyAnswers({ system }: Scenario, point: string): Promise<void> {
   const up = system.signal('up', 'SIGSTOP')
   system.kill('runner')
-  const refuse = (): void => writeFileSync(point, 'throw')
+  const refuse = (): void => armFaultPoint(point, 'throw')
   const refusing = setInterval(refuse, 20)
   refuse()
   try {

@@ -8,6 +8,7 @@ import type { Client } from '../../src/api/client.ts'
 import type { RollbackAccepted } from '../../src/api/environment-schemas.ts'
 import { environmentWorkflowId } from '../../src/contract/workflow-ids.ts'
 import type { Deployment } from '../../src/domain/environment.ts'
+import { armFaultPoint } from '../helpers/arm-fault-point.ts'
 import { deploying, startScenario, type Scenario } from '../helpers/scenario.ts'
 import { startShortHistories, type ShortHistories } from '../helpers/short-histories.ts'
 import { until } from '../helpers/until.ts'
@@ -33,7 +34,7 @@ afterAll(async () => {
 /** Every try of the activity fails until the function that this returns is called. */
 function refuse(activity: string): () => void {
   const point = join(points, `activity.${activity}.before`)
-  const refusal = setInterval(() => writeFileSync(point, 'throw'), 20)
+  const refusal = setInterval(() => armFaultPoint(point, 'throw'), 20)
   refusals.add(refusal)
   return () => {
     clearInterval(refusal)
