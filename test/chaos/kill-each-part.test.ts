@@ -21,7 +21,7 @@ let version = 1
 
 beforeAll(async () => {
   system = await startSystem()
-  await release(system, '1')
+  await release('1')
 }, 120_000)
 
 afterAll(async () => {
@@ -32,7 +32,7 @@ afterAll(async () => {
 describe.each(['temporal', 'main', 'runner', 'keeper', 'up'] as const)('SIGKILL of %s', (part) => {
   it.each(moments)('%s', { timeout: 180_000 }, async (moment) => {
     version += 1
-    const before = await countRuns(system)
+    const before = await countRuns()
     const traffic = startTraffic(system.edge)
     try {
       const sha = await system.commit(
@@ -40,17 +40,17 @@ describe.each(['temporal', 'main', 'runner', 'keeper', 'up'] as const)('SIGKILL 
         `version ${String(version)}`,
       )
       const { id } = await system.push(sha, `version ${String(version)}`)
-      await reach(system, id, moment)
+      await reach(id, moment)
       system.kill(part)
       if (part === 'up') await system.restart()
 
-      const view = await waitForEnd(system, id)
+      const view = await waitForEnd(id)
       expect(view.reason).toBeUndefined()
       expect(view.status).toBe('succeeded')
       expect(finishedTwice(view.steps)).toEqual([])
-      expect(await timesBuilt(system, id)).toBe(1)
-      expect(await countRuns(system)).toBe(before + 1)
-      expect(await served(system)).toBe(String(version))
+      expect(await timesBuilt(id)).toBe(1)
+      expect(await countRuns()).toBe(before + 1)
+      expect(await served()).toBe(String(version))
       await expectServingThroughout(part, traffic)
     } finally {
       traffic.kill()
@@ -58,14 +58,14 @@ describe.each(['temporal', 'main', 'runner', 'keeper', 'up'] as const)('SIGKILL 
   })
 })
 
-async function release(system: System, version: string): Promise<void> {
-  const sha = await system.commit({ 'version.txt': `${version}\n` }, `version ${version}`)
-  const { id } = await system.push(sha, `version ${version}`)
-  const view = await waitForEnd(system, id)
+async function release(released: string): Promise<void> {
+  const sha = await system.commit({ 'version.txt': `${released}\n` }, `version ${released}`)
+  const { id } = await system.push(sha, `version ${released}`)
+  const view = await waitForEnd(id)
   expect(view.status).toBe('succeeded')
 }
 
-async function reach(system: System, runId: string, moment: Moment): Promise<void> {
+async function reach(runId: string, moment: Moment): Promise<void> {
   await until(`the run is ${moment}`, async () => {
     if (moment === 'in mid-build') return (await system.readLog(runId, 'build')).includes('compiled 3 of 10')
     const phase = moment === 'while it is watched' ? 'verify' : 'stage'
@@ -82,7 +82,7 @@ async function expectServingThroughout(part: PartName, traffic: TrafficProcess):
   expect(counts.failed === 0 || part === 'keeper', counts.failures.join('\n')).toBe(true)
 }
 
-async function waitForEnd(system: System, runId: string): Promise<RunDetail> {
+async function waitForEnd(runId: string): Promise<RunDetail> {
   return until(
     'the run ends',
     async () => {
@@ -93,12 +93,12 @@ async function waitForEnd(system: System, runId: string): Promise<RunDetail> {
   )
 }
 
-async function countRuns(system: System): Promise<number> {
+async function countRuns(): Promise<number> {
   const { items } = await system.client.listRuns({ limit: 200 })
   return items.length
 }
 
-async function served(system: System): Promise<string> {
+async function served(): Promise<string> {
   const response = await fetch(`${system.edge}/stats`)
   return ((await response.json()) as { version: string }).version
 }
@@ -109,7 +109,7 @@ function finishedTwice(steps: StepChange[]): string[] {
 }
 
 /** How often the build came to its end, by its own output. */
-async function timesBuilt(system: System, runId: string): Promise<number> {
+async function timesBuilt(runId: string): Promise<number> {
   const log = await until('the whole log is there', async () => {
     const text = await system.readLog(runId, 'build')
     return text.includes('dist/ is ready') ? text : undefined

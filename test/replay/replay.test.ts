@@ -28,9 +28,9 @@ async function replay(history: string): Promise<void> {
 /** What went wrong with each; by one worker for all, since it takes longer to make one than to replay. */
 async function replayAll(): Promise<Map<string, Error | undefined>> {
   const histories = names.map((name) => ({ workflowId: name, history: historyFromJson(readHistory(name)) }))
-  const ends = new Map<string, Error | undefined>()
-  for await (const { workflowId, error } of Worker.runReplayHistories(options, histories)) ends.set(workflowId, error)
-  return ends
+  const found = new Map<string, Error | undefined>()
+  for await (const { workflowId, error } of Worker.runReplayHistories(options, histories)) found.set(workflowId, error)
+  return found
 }
 
 it('every path that is listed has a history, and every history is listed', () => {
