@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { createClient, type Client } from '../../src/api/client.ts'
-import { findFreePort } from '../../src/process/free-port.ts'
+import { findQuietPort } from '../helpers/quiet-port.ts'
 import {
   clusterPlaces,
   controlNames,
@@ -100,7 +100,7 @@ async function assemble({ directory, ends, stop }: Assembly): Promise<ChaosWorld
   mkdirSync(points)
   const disks = await mountDisks(directory, ends)
   const environments = await Promise.all(
-    environmentNames.map(async (name) => ({ name, url: `http://127.0.0.1:${String(await findFreePort())}` })),
+    environmentNames.map(async (name) => ({ name, url: `http://127.0.0.1:${String(await findQuietPort())}` })),
   )
   const secrets = {
     CANARY: `canary-${randomBytes(12).toString('hex')}`,

@@ -15,7 +15,7 @@ import type { RunDetail } from '../../src/api/run-schemas.ts'
 import { isEndedRun } from '../../src/domain/run.ts'
 import { findTemporal } from '../../src/embedded/temporal/find-temporal.ts'
 import { startTemporal } from '../../src/embedded/temporal/start-temporal.ts'
-import { findFreePort } from '../../src/process/free-port.ts'
+import { findQuietPort } from '../helpers/quiet-port.ts'
 import { buildBelayImage } from '../helpers/belay-image.ts'
 import { composeMissing } from '../helpers/compose.ts'
 import { debianMissing } from '../helpers/debian-base.ts'
@@ -58,8 +58,8 @@ beforeAll(async () => {
   const [postgres, git] = [await ownPostgres(), await ownGit()]
   repository = await git.createRepository('hello')
   await repository.commit({ files: { 'app.cjs': sampleProgram }, message: 'the first one' })
-  url = `http://127.0.0.1:${String(await findFreePort())}`
-  edge = `http://127.0.0.1:${String(await findFreePort())}`
+  url = `http://127.0.0.1:${String(await findQuietPort())}`
+  edge = `http://127.0.0.1:${String(await findQuietPort())}`
   writeFileSync(join(directory, 'belay.config.yml'), configuration())
   writeFileSync(join(directory, 'compose.json'), await composition(await postgres.createDatabase()))
   undo.push(() => compose('down', '--volumes', '--timeout', '5'))

@@ -16,7 +16,7 @@ import { adminTokenFile } from '../../src/config/token-files.ts'
 import { partFiles } from '../../src/embedded/supervisor/part-files.ts'
 import { findTemporal } from '../../src/embedded/temporal/find-temporal.ts'
 import { startTemporal, type TemporalServer } from '../../src/embedded/temporal/start-temporal.ts'
-import { findFreePort } from '../../src/process/free-port.ts'
+import { findQuietPort } from './quiet-port.ts'
 import { signalGroup } from '../../src/process/identity.ts'
 import { stopGroup } from '../../src/process/spawn.ts'
 import { openStore } from '../../src/store/open-store.ts'
@@ -311,7 +311,7 @@ function createKeeper(places: ReturnType<typeof placesOf>): Omit<Machine, 'start
 }
 
 async function freeUrl(): Promise<string> {
-  return `http://127.0.0.1:${String(await findFreePort())}`
+  return `http://127.0.0.1:${String(await findQuietPort())}`
 }
 
 type ConfigText = Pick<ClusterOptions, 'projectConfig' | 'config'> & Record<'project' | 'temporal' | 'url' | 'repository', string>

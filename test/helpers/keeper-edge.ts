@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { createEdgeControl } from '../../src/drivers/targets/create-edge-control.ts'
 import type { EdgeControl } from '../../src/drivers/targets/edge-control.ts'
 import { startKeeper } from '../../src/embedded/keeper/keeper.ts'
-import { findFreePort } from '../../src/process/free-port.ts'
+import { findQuietPort } from './quiet-port.ts'
 import { endKeeper } from './keeper-process.ts'
 
 export interface KeeperEdge {
@@ -17,7 +17,7 @@ export interface KeeperEdge {
 export async function startKeeperEdge(directory: string, environment: string): Promise<KeeperEdge> {
   mkdirSync(`${directory}/apps`, { recursive: true })
   const keeper = await startKeeper({ directory: `${directory}/keeper`, apps: `${directory}/apps`, log: () => undefined })
-  const port = await findFreePort()
+  const port = await findQuietPort()
   const place = { driver: 'embedded' as const, host: '127.0.0.1', port }
   return {
     control: createEdgeControl({ socket: keeper.socket, edges: { [environment]: place } }),

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll } from 'vitest'
-import { findFreePort } from '../../src/process/free-port.ts'
+import { findQuietPort } from './quiet-port.ts'
 import { spawnProcess } from '../../src/process/spawn.ts'
 import type { Spawned } from '../../src/process/spawn.ts'
 import { skipUnless } from './skips.ts'
@@ -77,7 +77,7 @@ export async function startPostgres({
   const user = findPostgresUser()
   if (user !== undefined) await chown(home, user.uid, user.gid)
   const journal = freshJournal ? ['wal_recycle=off', 'min_wal_size=2MB', 'max_wal_size=16MB'] : []
-  const server = { programs, home, user, settings: [...journal, ...settings], port: await findFreePort() }
+  const server = { programs, home, user, settings: [...journal, ...settings], port: await findQuietPort() }
   try {
     await makeCluster(server, freshJournal ? ['--wal-segsize', '1'] : [])
     return control(server, { first: await begin(server), remove })

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { findFreePort } from '../../src/process/free-port.ts'
+import { findQuietPort } from './quiet-port.ts'
 import { spawnProcess } from '../../src/process/spawn.ts'
 import type { RegistryAccess } from '../../src/registry/registry.ts'
 import { until } from './until.ts'
@@ -31,7 +31,7 @@ export function registryMissing(): string | undefined {
 
 export async function startRegistry({ auth }: RegistryOptions = {}): Promise<RunningRegistry> {
   const directory = mkdtempSync(join(tmpdir(), 'belay-registry-'))
-  const port = await findFreePort()
+  const port = await findQuietPort()
   const host = `127.0.0.1:${String(port)}`
   mkdirSync(join(directory, 'data'))
   if (auth !== undefined) {

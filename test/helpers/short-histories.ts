@@ -7,7 +7,7 @@ import { execa } from 'execa'
 import { findTemporal } from '../../src/embedded/temporal/find-temporal.ts'
 import { temporalServerArgs } from '../../src/embedded/temporal/server-args.ts'
 import { waitForTemporal } from '../../src/embedded/temporal/temporal-ready.ts'
-import { findFreePort } from '../../src/process/free-port.ts'
+import { findQuietPort } from './quiet-port.ts'
 
 /** One deployment has about 60 events. */
 const suggestedAt = 90
@@ -24,7 +24,7 @@ export async function startShortHistories(): Promise<ShortHistories> {
   const found = await findTemporal({ env: { ...process.env, TEMPORAL_ADDRESS: '' } })
   if (found.kind !== 'program') throw new Error('expected a program')
   const directory = mkdtempSync(join(tmpdir(), 'belay-temporal-'))
-  const port = await findFreePort()
+  const port = await findQuietPort()
   const address = `127.0.0.1:${String(port)}`
   const suggest = ['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${String(suggestedAt)}`]
   const args = [...temporalServerArgs({ port, database: join(directory, 'temporal.db') }), ...suggest]

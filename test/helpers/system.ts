@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { createClient, type Client } from '../../src/api/client.ts'
 import { findUpState, type UpState } from '../../src/cli/up/up-file.ts'
-import { findFreePort } from '../../src/process/free-port.ts'
+import { findQuietPort } from './quiet-port.ts'
 import type { GitRepository } from './git-repository.ts'
 import { postPush } from './hook.ts'
 import { until } from './until.ts'
@@ -93,10 +93,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   chmodSync(directory, 0o711)
   const data = join(directory, 'data')
   const secret = randomBytes(24).toString('hex')
-  const port = await findFreePort()
+  const port = await findQuietPort()
   const wanted = namedEnvironments(options.environments ?? ['production'])
   const edges: Record<string, string> = {}
-  for (const name of Object.keys(wanted)) edges[name] = `127.0.0.1:${String(await findFreePort())}`
+  for (const name of Object.keys(wanted)) edges[name] = `127.0.0.1:${String(await findQuietPort())}`
   const repository = options.repository ?? (await makeRepository(directory, options))
   const config = join(directory, 'belay.config.yml')
   writeFileSync(config, configText({ port, edges, wanted, repository: repository.url, poll: options.poll, more: options.config }))
