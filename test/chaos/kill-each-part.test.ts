@@ -21,7 +21,7 @@ let version = 1
 
 beforeAll(async () => {
   system = await startSystem()
-  await release('1')
+  await release()
 }, 120_000)
 
 afterAll(async () => {
@@ -58,9 +58,9 @@ describe.each(['temporal', 'main', 'runner', 'keeper', 'up'] as const)('SIGKILL 
   })
 })
 
-async function release(released: string): Promise<void> {
-  const sha = await system.commit({ 'version.txt': `${released}\n` }, `version ${released}`)
-  const { id } = await system.push(sha, `version ${released}`)
+async function release(): Promise<void> {
+  const sha = await system.commit({ 'version.txt': `${String(version)}\n` }, `version ${String(version)}`)
+  const { id } = await system.push(sha, `version ${String(version)}`)
   const view = await waitForEnd(id)
   expect(view.status).toBe('succeeded')
 }

@@ -3,7 +3,6 @@ import { mkdirSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { createClient, type Client } from '../../src/api/client.ts'
-import { findQuietPort } from '../helpers/quiet-port.ts'
 import {
   clusterPlaces,
   controlNames,
@@ -20,6 +19,7 @@ import { startForgeDouble } from '../helpers/forge-double.ts'
 import type { GitRepository } from '../helpers/git-repository.ts'
 import { startGitServer } from '../helpers/git-server.ts'
 import { findPostgresUser, postgresMissing } from '../helpers/postgres.ts'
+import { findQuietPort } from '../helpers/quiet-port.ts'
 import { registryMissing, startRegistry } from '../helpers/registry.ts'
 import { mountSmallDisk, smallDiskMissing, type SmallDisk } from '../helpers/small-disk.ts'
 import type { World } from './evidence.ts'

@@ -3,8 +3,8 @@ import { mkdirSync } from 'node:fs'
 import { createEdgeControl } from '../../src/drivers/targets/create-edge-control.ts'
 import type { EdgeControl } from '../../src/drivers/targets/edge-control.ts'
 import { startKeeper } from '../../src/embedded/keeper/keeper.ts'
-import { findQuietPort } from './quiet-port.ts'
 import { endKeeper } from './keeper-process.ts'
+import { findQuietPort } from './quiet-port.ts'
 
 export interface KeeperEdge {
   control: EdgeControl

@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { findQuietPort } from './quiet-port.ts'
 import { spawnProcess } from '../../src/process/spawn.ts'
 import type { RegistryAccess } from '../../src/registry/registry.ts'
+import { findQuietPort } from './quiet-port.ts'
 import { until } from './until.ts'
 
 export interface RunningRegistry {

@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { createClient, type Client } from '../../src/api/client.ts'
 import { findUpState, type UpState } from '../../src/cli/up/up-file.ts'
-import { findQuietPort } from './quiet-port.ts'
 import type { GitRepository } from './git-repository.ts'
 import { postPush } from './hook.ts'
+import { findQuietPort } from './quiet-port.ts'
 import { until } from './until.ts'
 
 export const partNames = ['temporal', 'keeper', 'main', 'runner', 'up'] as const

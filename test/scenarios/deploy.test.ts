@@ -11,7 +11,7 @@ import { runWorkflowId } from '../../src/contract/workflow-ids.ts'
 import type { Deployment } from '../../src/domain/environment.ts'
 import type { Release } from '../../src/domain/release.ts'
 import { isEndedRun } from '../../src/domain/run.ts'
-import { findFreePort } from '../../src/process/free-port.ts'
+import { findQuietPort } from '../helpers/quiet-port.ts'
 import { deploying, outline, startScenario, type Scenario } from '../helpers/scenario.ts'
 import { startTraffic, type TrafficProcess } from '../helpers/traffic-process.ts'
 import { until } from '../helpers/until.ts'
@@ -22,7 +22,7 @@ let two: Release
 
 beforeAll(async () => {
   // After its own environments: one that its project may not deploy to.
-  const locked = `  locked: { target: process, edge: { listen: "127.0.0.1:${String(await findFreePort())}" }, health: { http: /healthz } }\n`
+  const locked = `  locked: { target: process, edge: { listen: "127.0.0.1:${String(await findQuietPort())}" }, health: { http: /healthz } }\n`
   scenario = await startScenario({ config: `${locked}runners: { slots: 2 }\n` })
   one = await release(deploying({ version: 'v1' }))
   two = await release(deploying({ version: 'v2' }))
