@@ -28,6 +28,7 @@ export async function compileRun(deps: CompileDeps, input: CompileInput): Promis
 
   // Before anything that may go wrong with this one: the others have matched, too.
   if (chosen.others.length > 0) await deps.store.runs.startSiblings({ runId: run.id, pipelines: chosen.others })
+  if (input.othersOnly === true) return { type: 'skipped', reason: 'only the others were asked for' }
   const compiled = compilePipeline({ document: chosen.document, trigger: run.trigger, rules })
   if ('problems' in compiled) return { type: 'invalid', reason: describe(compiled.problems, files) }
   if ('skipped' in compiled) return { type: 'skipped', reason: compiled.skipped }

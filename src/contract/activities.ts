@@ -25,6 +25,8 @@ export interface CompileInput {
   files: PipelineFile[]
   /** Who opened the run's first workspace, noted before there is a Plan; absent: nobody is noted for this run. */
   holder?: { epoch: number; runner: string }
+  /** It is for the others only: their runs are started, and this one, of which nothing is begun, gets no Plan. */
+  othersOnly?: true
 }
 
 /** `planned`: the Plan enters history here, once, and is stored by digest. The other two are ends of the run. */

@@ -15,10 +15,11 @@ import {
 import { BelayError } from '../domain/errors.ts'
 import { loadStep, type Plan } from '../domain/plan.ts'
 import type { Outcome } from '../domain/step.ts'
-import { reading, tidyingOn } from './activities.ts'
+import { inline, reading, tidyingOn } from './activities.ts'
 import { createAnswers } from './answers.ts'
 import { createClosing, type Closing } from './closing.ts'
 import { undoOfDeployment } from './deploy-step.ts'
+import { reasonOf } from './failure.ts'
 import { createNews } from './news.ts'
 import { readOutcomes, skipRest } from './read-outcomes.ts'
 import { reasonOfCancel, remainsOf, type RunParts } from './remains.ts'
@@ -49,12 +50,14 @@ async function recover(input: RecoveryInput): Promise<RunResult> {
   // Known once what is left of the run has been read.
   const going: { workspace?: Workspace; parts?: RunParts } = {}
   let cancel: CancelRequest | undefined
+  let owing: CancellationScope | undefined
   const closing = createClosing({ run, round, news, undo, workspace: { close: async () => going.workspace?.close() } })
 
   setHandler(answerSignal, answers.receive)
   setHandler(sayAgainSignal, answers.sayAgain)
   setHandler(cancelSignal, (request) => {
     cancel ??= request
+    owing?.cancel()
   })
   setHandler(runStateQuery, () => ({
     status: closing.status(),
@@ -75,7 +78,9 @@ async function recover(input: RecoveryInput): Promise<RunResult> {
     news.tell({ type: 'waiting', for: 'what was still running to be over' })
     await sleep(waitMs)
   }
-  const workspace = createWorkspace(remains.input, news, { movesOn, earlier: await stopRest(run.id, remains.workspace) })
+  const owesRuns = mayOweRuns(read, cancel) && patched('runs-of-the-push')
+  const earlier = await stopRest(run.id, remains.workspace, owesRuns ? 'afresh' : 'kept')
+  const workspace = createWorkspace(remains.input, news, { movesOn, earlier })
   going.workspace = workspace
   for (const answer of remains.answers) answers.receive(answer)
   Object.assign(closing.state, remains.closing)
@@ -84,12 +89,23 @@ async function recover(input: RecoveryInput): Promise<RunResult> {
   const asked = remains.cancel ?? cancel
   going.parts = { input: remains.input, context, undo, answers, workspace, closing, cancel: asked }
 
+  /** Whoever cancels it has none of them started. */
+  async function startOthers(): Promise<string | undefined> {
+    if (cancel !== undefined) return undefined
+    news.tell({ type: 'waiting', for: 'the commit, to see which other pipelines its push matches' })
+    owing = new CancellationScope()
+    return await owing.run(() => startRunsOfPush(run, workspace))
+  }
+
   const { state } = closing
   if (state.phase === 'working') {
     // It may have been in the middle of it.
     const notSettled = context === undefined ? undefined : await settleDue(context)
-    stopWorking(closing, { read, context, cancel: asked })
+    const notStarted = owesRuns ? await startOthers() : undefined
+    if (owesRuns) going.parts.cancel = asked ?? cancel
+    stopWorking(closing, { read, context, cancel: going.parts.cancel })
     if (notSettled !== undefined) state.reason ??= notSettled
+    if (notStarted !== undefined) state.reason ??= notStarted
   }
   const isTakenBack = state.phase === 'working' || state.phase === 'unwinding'
   // One that recovers a recovery finds it there already.
@@ -102,13 +118,31 @@ function noteOf({ how, from }: ReadRemains): string {
   return from === 'store' ? `${note} and cannot be asked: what it owed is what the store knows of it` : note
 }
 
+/** It was ended before it was compiled, which starts the runs of the further pipelines that match its trigger. */
+function mayOweRuns({ remains, plan }: ReadRemains, cancel: CancelRequest | undefined): boolean {
+  const { closing, input } = remains
+  const isEnding = closing.phase !== 'working' || (remains.cancel ?? cancel) !== undefined
+  return !isEnding && plan === undefined && remains.planDigest === undefined && input.run.pipeline === undefined
+}
+
+/** Its own steps are not begun. Says why it could not be seen which others there are. */
+async function startRunsOfPush(run: RecoveryInput['run'], workspace: Workspace): Promise<string | undefined> {
+  try {
+    const { files } = await workspace.hold()
+    const compiled = await inline.compileRun({ run, files, othersOnly: true })
+    return compiled.type === 'invalid' ? compiled.reason : undefined
+  } catch (error) {
+    return reasonOf(error)
+  }
+}
+
 /** Nothing of the run goes on there; its directory stays if anybody is there to say so, else the next one is another. */
-async function stopRest(runId: string, place: WorkspacePlace): Promise<WorkspacePlace> {
+async function stopRest(runId: string, place: WorkspacePlace, next: 'kept' | 'afresh'): Promise<WorkspacePlace> {
   const { epoch, runner } = place
   if (runner === undefined) return { epoch }
   try {
-    await tidyingOn(runner).closeWorkspace({ runId, keep: true })
-    return place
+    await tidyingOn(runner).closeWorkspace({ runId, keep: next === 'kept' })
+    return next === 'kept' ? place : { epoch }
   } catch {
     // It stops by itself what nobody hears of any more.
     return { epoch }

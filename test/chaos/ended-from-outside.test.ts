@@ -173,6 +173,48 @@ finally:
   },
 )
 
+test('terminated before it was compiled, it has the other pipelines of its push run', { timeout: limitMs }, async () => {
+  const { system, git } = scenario
+  const other = "steps: { ran: { commands: ['echo ran >> NOTES/other'] } }\n".replace('NOTES', scenario.notes)
+  const files = { '.belay/other.yml': other, '.belay/third.yml': other.replace('ran:', 'too:') }
+  git.mode = 'stalled'
+  const stalled = git.stalled()
+  const { id, number, branch } = await scenario.start("steps: { never: { commands: ['echo never >> NOTES/other'] } }\n", {
+    files,
+  })
+  await stalled
+  await terminate(runWorkflowId(id))
+  git.mode = 'any-commit'
+  expect(await ended(id)).toMatchObject({ status: 'errored', reason: fromOutside })
+  const { items } = await system.client.listRuns({ branch })
+  const others = items.filter((run) => run.number !== number)
+  const ends = await Promise.all(others.map((run) => ended(run.id)))
+  expect(ends.map(({ pipelineName, status }) => `${String(pipelineName)}: ${status}`).toSorted()).toEqual([
+    'other: succeeded',
+    'third: succeeded',
+  ])
+  expect(scenario.readNote('other')).toEqual(['ran', 'ran'])
+})
+
+test('terminated before it was compiled and then cancelled, it starts none of them', { timeout: limitMs }, async () => {
+  const { system, git } = scenario
+  const files = { '.belay/other.yml': "steps: { never: { commands: ['true'] } }\n" }
+  git.mode = 'stalled'
+  const stalled = git.stalled()
+  const { id, branch } = await scenario.start("steps: { never: { commands: ['true'] } }\n", { files })
+  await stalled
+  await terminate(runWorkflowId(id))
+  await until(
+    'its recovery waits for the commit',
+    async () => (await scenario.events(id)).some(({ body }) => body.type === 'waiting' && body.for.startsWith('the commit')),
+    limitMs / 2,
+  )
+  await system.client.cancelRun({ id }, { reason: 'not wanted' })
+  expect(await ended(id)).toMatchObject({ status: 'cancelled', reason: expect.stringContaining('not wanted') as string })
+  git.mode = 'any-commit'
+  expect((await system.client.listRuns({ branch })).items.map((run) => run.id)).toEqual([id])
+})
+
 test(
   'terminated when its release is provisional, and Temporal and main killed: the old release serves, and the undo had its own workspace',
   { timeout: limitMs },

@@ -75,6 +75,21 @@ finally:
     },
   },
   {
+    records: ['recovery-before-a-plan'],
+    async drive(stage) {
+      const { scenario } = stage
+      const other = "steps: { other: { commands: ['true'] } }\n"
+      scenario.git.mode = 'stalled'
+      const stalled = scenario.git.stalled()
+      const { id } = await scenario.start(other.replace('other', 'own'), { files: { '.belay/other.yml': other } })
+      await stalled
+      await terminate(stage, runWorkflow(id))
+      scenario.git.mode = 'any-commit'
+      await endAs(scenario, id, 'errored')
+      return { 'recovery-before-a-plan': recoveryWorkflowId(id) }
+    },
+  },
+  {
     records: ['recovery-settled'],
     async drive(stage) {
       const { scenario } = stage

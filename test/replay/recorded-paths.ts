@@ -122,6 +122,7 @@ export const recordedPaths = {
   'run-group-cut-off': { end: 'rolled_back', shows: ['what-stands-is-not-skipped', 'a newer push to', '/ship/west/2'] },
   'environment-back-to-a-level': { end: 'open', shows: ['back-to-a-level', '/undo-clear/', '/migrate-down-'] },
   'recovery-nothing-owed': { end: 'errored', shows: ['readRemains', 'terminated: from outside', '"keep":true', 'finishRun'] },
+  'recovery-before-a-plan': { end: 'errored', shows: ['runs-of-the-push', 'openWorkspace', 'compileRun'] },
   'recovery-taken-back': { end: 'rolled_back', shows: ['"type":"withdraw"', 'runScript'] },
   'recovery-blocked': { end: 'open', shows: ['rollback_blocked', 'EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED'] },
   'recovery-of-a-recovery': { end: 'rolled_back', shows: ['"from":"recovery"', 'there is room again', 'runScript'] },
