@@ -45,6 +45,17 @@ async function terminate(workflowId: string): Promise<void> {
   await temporal.workflow.getHandle(workflowId).terminate('a test')
 }
 
+/** While Git says nothing, which is left so. */
+async function terminateUncompiled(pipeline: string, files: Record<string, string>): Promise<{ id: string; branch: string }> {
+  const { git } = scenario
+  git.mode = 'stalled'
+  const stalled = git.stalled()
+  const started = await scenario.start(pipeline, { files })
+  await stalled
+  await terminate(runWorkflowId(started.id))
+  return started
+}
+
 /** Its history goes, too. */
 async function forget(workflowId: string): Promise<void> {
   // Whoever would ask it meanwhile stands still.
@@ -174,20 +185,13 @@ finally:
 )
 
 test('terminated before it was compiled, it has the other pipelines of its push run', { timeout: limitMs }, async () => {
-  const { system, git } = scenario
   const other = "steps: { ran: { commands: ['echo ran >> NOTES/other'] } }\n".replace('NOTES', scenario.notes)
   const files = { '.belay/other.yml': other, '.belay/third.yml': other.replace('ran:', 'too:') }
-  git.mode = 'stalled'
-  const stalled = git.stalled()
-  const { id, number, branch } = await scenario.start("steps: { never: { commands: ['echo never >> NOTES/other'] } }\n", {
-    files,
-  })
-  await stalled
-  await terminate(runWorkflowId(id))
-  git.mode = 'any-commit'
+  const { id, branch } = await terminateUncompiled("steps: { never: { commands: ['echo never >> NOTES/other'] } }\n", files)
+  scenario.git.mode = 'any-commit'
   expect(await ended(id)).toMatchObject({ status: 'errored', reason: fromOutside })
-  const { items } = await system.client.listRuns({ branch })
-  const others = items.filter((run) => run.number !== number)
+  const { items } = await scenario.system.client.listRuns({ branch })
+  const others = items.filter((run) => run.id !== id)
   const ends = await Promise.all(others.map((run) => ended(run.id)))
   expect(ends.map(({ pipelineName, status }) => `${String(pipelineName)}: ${status}`).toSorted()).toEqual([
     'other: succeeded',
@@ -197,22 +201,18 @@ test('terminated before it was compiled, it has the other pipelines of its push 
 })
 
 test('terminated before it was compiled and then cancelled, it starts none of them', { timeout: limitMs }, async () => {
-  const { system, git } = scenario
-  const files = { '.belay/other.yml': "steps: { never: { commands: ['true'] } }\n" }
-  git.mode = 'stalled'
-  const stalled = git.stalled()
-  const { id, branch } = await scenario.start("steps: { never: { commands: ['true'] } }\n", { files })
-  await stalled
-  await terminate(runWorkflowId(id))
+  const { client } = scenario.system
+  const never = "steps: { never: { commands: ['true'] } }\n"
+  const { id, branch } = await terminateUncompiled(never, { '.belay/other.yml': never })
   await until(
     'its recovery waits for the commit',
     async () => (await scenario.events(id)).some(({ body }) => body.type === 'waiting' && body.for.startsWith('the commit')),
     limitMs / 2,
   )
-  await system.client.cancelRun({ id }, { reason: 'not wanted' })
+  await client.cancelRun({ id }, { reason: 'not wanted' })
   expect(await ended(id)).toMatchObject({ status: 'cancelled', reason: expect.stringContaining('not wanted') as string })
-  git.mode = 'any-commit'
-  expect((await system.client.listRuns({ branch })).items.map((run) => run.id)).toEqual([id])
+  scenario.git.mode = 'any-commit'
+  expect((await client.listRuns({ branch })).items.map((run) => run.id)).toEqual([id])
 })
 
 test(
